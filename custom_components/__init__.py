@@ -1,0 +1,1 @@
+"""Where Home Assistant looks for integrations that are not its own; a package, so that it wins over any other's."""
