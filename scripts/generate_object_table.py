@@ -23,6 +23,7 @@ WITHOUT_LICENCE = frozenset((10244, 3443))
 
 
 def main(arguments: list[str]) -> int:
+    """Write the table; return the exit code."""
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print(__doc__, file=sys.stderr)
         return 2
