@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
 
@@ -53,7 +56,7 @@ def parse_sources(text: str) -> Iterator[Source]:
             yield Source(uri, tuple(suites), tuple(components), fields.get("signed-by", "").strip())
 
 
-def choose(sources: Iterator[Source], codename: str) -> Optional[Source]:
+def choose(sources: Iterator[Source], codename: str) -> Source | None:
     """Return the archive of the distribution itself: it serves CODENAME (not CODENAME-security) with main."""
     for source in sources:
         if codename in source.suites and "main" in source.components:

@@ -1,4 +1,4 @@
-"""Print what the installed Home Assistant needs to start with --skip-pip: the requirements in its integrations' manifests.
+"""Print what the installed Home Assistant needs to start with --skip-pip: the requirements in its manifests.
 
 Runs on the Python of an environment that has Home Assistant. Names on the command line are integrations to add to the
 default ones; what these depend on is followed.
