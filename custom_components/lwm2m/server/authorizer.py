@@ -1,0 +1,152 @@
+"""Who may come in: the credentials on file and the candidates, asked by the handshakes.
+
+A PSK identity, a raw public key and a pinned certificate each belong to one endpoint. While a candidate waits beside a
+credential of the same identity both keys work: each wrong_key makes the next handshake use the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ..security.credential import Certificate, Credential, Psk, RawPublicKey
+from ..security.identity import CertificateIdentity, Identity, PskIdentity, PublicKeyIdentity
+from .errors import IdentityInUse
+
+if TYPE_CHECKING:
+    from ..coap.remote import Peer
+    from .pending import Candidate
+
+type Ended = Callable[[str, Credential, Peer | None], None]
+"""Called with endpoint, former credential and the peer (if any) that goes on under the new one."""
+
+
+def _key_of(credential: Credential) -> bytes | None:
+    """What a handshake names that belongs to this credential alone; None for "any certificate of a trusted CA"."""
+    match credential:
+        case Psk():
+            return b"psk:" + credential.identity
+        case RawPublicKey():
+            return b"rpk:" + credential.public_key
+        case Certificate():
+            return None if credential.certificate is None else b"crt:" + credential.certificate
+
+
+class Authorizer:
+    """Implements `security.policy.Credentials`; all answers are immediate and change nothing but what is said here."""
+
+    def __init__(self) -> None:
+        self._credentials: dict[str, Credential] = {}
+        self._endpoints: dict[bytes, str] = {}
+        self._candidates: dict[bytes, Candidate] = {}
+        self.on_ended: Ended = lambda endpoint, former, keep: None
+
+    # -- what the user decides
+
+    @property
+    def credentials(self) -> Mapping[str, Credential]:
+        """By endpoint."""
+        return MappingProxyType(self._credentials)
+
+    def credential(self, endpoint: str) -> Credential | None:
+        return self._credentials.get(endpoint)
+
+    def set_credential(self, endpoint: str, credential: Credential, *, keep: Peer | None = None) -> None:
+        """File it. Another one that the endpoint had ends at once, with its associations (save `keep`) and its
+        registration. Raises IdentityInUse if the identity is on file for another endpoint."""
+        key = _key_of(credential)
+        if key is not None and self._endpoints.get(key, endpoint) != endpoint:
+            raise IdentityInUse(self._endpoints[key])
+        former = self._credentials.get(endpoint)
+        if former is not None:
+            self._drop(endpoint, former)
+        self._credentials[endpoint] = credential
+        if key is not None:
+            self._endpoints[key] = endpoint
+        if former is not None and former != credential:
+            self.on_ended(endpoint, former, keep)
+
+    def remove_credential(self, endpoint: str) -> None:
+        """Ends its associations and its registration at once. Nothing happens if there is none."""
+        if (former := self._credentials.get(endpoint)) is not None:
+            self._drop(endpoint, former)
+            self.on_ended(endpoint, former, None)
+
+    def _drop(self, endpoint: str, former: Credential) -> None:
+        del self._credentials[endpoint]
+        if (key := _key_of(former)) is not None:
+            del self._endpoints[key]
+
+    # -- candidates (managed by pending.py)
+
+    def add_candidate(self, candidate: Candidate) -> Candidate | None:
+        """Let it in beside what is on file; returns the one of the same identity that it replaces."""
+        identity = candidate.credential.identity
+        former = self._candidates.get(identity)
+        self._candidates[identity] = candidate
+        return former
+
+    def drop_candidate(self, candidate: Candidate) -> None:
+        if self._candidates.get(candidate.credential.identity) is candidate:
+            del self._candidates[candidate.credential.identity]
+
+    def proven_candidate(self, identity: Identity) -> Candidate | None:
+        """The candidate whose key a handshake of this identity, complete just now, has used; None: the one on file."""
+        if not isinstance(identity, PskIdentity):
+            return None
+        candidate = self._candidates.get(identity.identity)
+        if candidate is None or (b"psk:" + identity.identity in self._endpoints and not candidate.has_turn):
+            return None
+        return candidate
+
+    def wrong_key(self, identity: bytes) -> tuple[Candidate | None, str | None]:
+        """A handshake of this identity failed by its key: the candidate whose key it was, and the endpoint on file."""
+        endpoint = self._endpoints.get(b"psk:" + identity)
+        candidate = self._candidates.get(identity)
+        if candidate is None or endpoint is None:
+            return candidate, endpoint
+        tried = candidate.has_turn
+        candidate.has_turn = not tried
+        return candidate if tried else None, endpoint
+
+    # -- what a handshake proved
+
+    def endpoint_of(self, identity: Identity) -> str | None:
+        """The endpoint that this identity has on file, where it is one endpoint alone."""
+        match identity:
+            case PskIdentity():
+                return self._endpoints.get(b"psk:" + identity.identity)
+            case PublicKeyIdentity():
+                return self._endpoints.get(b"rpk:" + identity.public_key)
+            case CertificateIdentity():
+                if (pinned := self._endpoints.get(b"crt:" + identity.certificate)) is not None:
+                    return pinned
+                named = {name for name in (identity.common_name, *identity.names) if name and self._by_ca(name)}
+                return named.pop() if identity.trusted and len(named) == 1 else None
+        return None
+
+    def _by_ca(self, endpoint: str) -> bool:
+        credential = self._credentials.get(endpoint)
+        return isinstance(credential, Certificate) and credential.certificate is None
+
+    # -- what a handshake asks (security.policy.Credentials)
+
+    def psk(self, identity: bytes) -> bytes | None:
+        """The key to try for an identity."""
+        candidate = self._candidates.get(identity)
+        endpoint = self._endpoints.get(b"psk:" + identity)
+        if candidate is not None and (endpoint is None or candidate.has_turn):
+            return candidate.credential.key
+        credential = self._credentials[endpoint] if endpoint is not None else None
+        return credential.key if isinstance(credential, Psk) else None
+
+    def public_key(self, public_key: bytes) -> bool:
+        """Is this SubjectPublicKeyInfo on file?"""
+        return b"rpk:" + public_key in self._endpoints
+
+    def certificate(self, certificate: bytes, names: tuple[str, ...]) -> bool | None:
+        """True: pinned. None: the chain decides, since an endpoint of one of these names takes a trusted CA. False."""
+        if b"crt:" + certificate in self._endpoints:
+            return True
+        return None if any(self._by_ca(name) for name in names) else False

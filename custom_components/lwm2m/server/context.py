@@ -1,0 +1,42 @@
+"""What all devices of one server share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..protocol.objects.registry import Registry
+
+if TYPE_CHECKING:
+    from ..coap.server import CoapServer
+    from .events import Event
+
+
+@dataclass(slots=True)
+class Settings:
+    """How devices are talked to; times in seconds.
+
+    `awake_window`: how long a device in queue mode listens after it was heard (MAX_TRANSMIT_WAIT of RFC 7252 unless
+    it says otherwise: LwM2M TS 1.1.1 section 6.5). `wait`: how long a request waits for its turn or for the device to be
+    awake; None: as long as the registration lasts. `answer`: how long for the answer, None: CoAP's own times.
+    `concurrent`: requests to one device at a time (NSTART of RFC 7252 is 1).
+    """
+
+    awake_window: float = 93.0
+    wait: float | None = 60.0
+    answer: float | None = None
+    concurrent: int = 1
+
+
+@dataclass(slots=True)
+class Context:
+    """`clock` is monotonic, `wall` seconds since the epoch; `listens` tells whether an event has a listener at all."""
+
+    coap: CoapServer
+    registry: Registry
+    settings: Settings
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    emit: Callable[[Event], None]
+    listens: Callable[[type], bool]

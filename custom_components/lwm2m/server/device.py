@@ -1,0 +1,515 @@
+"""Device: one endpoint, registered or expected, with its last values and the requests that can be sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ..coap.messages import Request, Response
+from ..protocol import codec, codes
+from ..protocol.attributes import NotificationAttributes
+from ..protocol.content_format import ContentFormat
+from ..protocol.errors import CodecError, LwM2MError, NotRegistered, PeerGone, RequestTimeout, ResponseError
+from ..protocol.link_format import Link, parse_links
+from ..protocol.messages import Entry
+from ..protocol.objects.registry import DefinitionView
+from ..protocol.path import Path
+from ..protocol.value import ObjectLink, Value, coerce
+from .formats import REFUSALS, Formats, assumed
+from .observations import Observations, Relation
+from .turns import Turns
+from .values import Values, Watcher, resolve_times
+
+if TYPE_CHECKING:
+    from ..coap.remote import PeerSecurity
+    from .context import Context
+    from .registrations import Registration
+
+_LOGGER = logging.getLogger(__name__)
+
+_DEFAULT_WAIT: float = -1.0
+"""Stands for `Settings.wait`."""
+
+
+class Device:
+    """One endpoint. All requests raise kinds of LwM2MError.
+
+    ResponseError: the device answered with an error code. RequestTimeout: it did not answer, or (DeviceAsleep) did not
+    wake while the request waited. DeviceBusy: too many requests wait. PeerGone: the association or the registration
+    ended. NotRegistered. ProtocolError and its kin: the answer, or what was to be sent, makes no sense.
+
+    Requests wait for their turn and for the device to be awake, then for the answer (`Settings`).
+    """
+
+    __slots__ = (
+        "_availability", "_available", "_formats", "_heard_at", "_in_flight", "_turns", "context", "definitions",
+        "endpoint", "expected", "observations", "registration", "security", "state",
+    )  # fmt: skip
+
+    def __init__(self, endpoint: str, context: Context) -> None:
+        self.endpoint = endpoint
+        self.context = context
+        self.expected = False
+        """Somebody asked for this device by name: it stays when its registration ends."""
+        self.registration: Registration | None = None
+        self.security: PeerSecurity | None = None
+        """Of the association of the present registration, or of the last one."""
+        self.definitions: DefinitionView = context.registry.view({})
+        self.state = Values()
+        self.observations = Observations(self)
+        self._available = False
+        self._availability: list[Callable[[], None]] = []
+        self._formats = Formats("1.0")
+        self._heard_at: float | None = None
+        self._in_flight: set[asyncio.Task[Response]] = set()
+        self._turns = Turns(context.settings.concurrent, self._may_send)
+
+    def __repr__(self) -> str:
+        return f"<Device {self.endpoint!r} {'available' if self._available else 'unavailable'}>"
+
+    # -- what is known
+
+    @property
+    def available(self) -> bool:
+        """Registered, announced, and not past lifetime and grace."""
+        return self._available
+
+    @property
+    def awake(self) -> bool:
+        """Registered and expected to hear a request: not in queue mode, or heard within the awake window."""
+        registration = self.registration
+        if registration is None:
+            return False
+        if not registration.queue:
+            return True
+        if self._heard_at is None or registration.peer.closed:
+            return False
+        return self.context.clock() - self._heard_at < self.context.settings.awake_window
+
+    @property
+    def last_contact(self) -> float | None:
+        """When it was heard last, in seconds since the epoch."""
+        return None if self._heard_at is None else self.context.wall() - (self.context.clock() - self._heard_at)
+
+    @property
+    def objects(self) -> Mapping[Path, str]:
+        """Registered objects and object instances with the version of the object; empty when not registered."""
+        return MappingProxyType(self.registration.objects if self.registration is not None else {})
+
+    @property
+    def values(self) -> Mapping[Path, Value]:
+        """Last known value by path of resource or resource instance; they outlive the registration."""
+        return self.state.values
+
+    @property
+    def times(self) -> Mapping[Path, float]:
+        """When a value was measured, in seconds since the epoch, where the device said so."""
+        return self.state.times
+
+    def has(self, path: Path) -> bool:
+        """Whether the registered objects hold this path, or may hold it where no instances are listed."""
+        objects = self.objects
+        if not path:
+            return bool(objects)
+        if len(path) == 1:
+            return any(known[0] == path[0] for known in objects if known)
+        return Path(path[:2]) in objects or Path(path[:1]) in objects
+
+    # -- who wants to know
+
+    def watch(self, path: Path, callback: Watcher) -> Callable[[], None]:
+        """Observe a path from now on, over all registrations; returns the way to stop.
+
+        `callback(changed path)` is called for each value at or below the path that changes, in whatever way it was
+        learned, after `values` holds it. Where the device does not grant the observation, the value is read once after
+        every registration and update. Several watchers of one path share one observation.
+        """
+        relation = self.observations.want(path)
+        relation.watchers += 1
+        self.state.add_watcher(path, callback)
+        if self._available:
+            self.observations.sync()
+        stopped = False
+
+        def stop() -> None:
+            nonlocal stopped
+            if not stopped:
+                stopped = True
+                relation.watchers -= 1
+                self.state.remove_watcher(path, callback)
+                self.observations.release(relation)
+
+        return stop
+
+    def on_availability(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after each change of `available`; returns the way to stop that."""
+        self._availability.append(callback)
+        return lambda: self._availability.remove(callback) if callback in self._availability else None
+
+    # -- requests
+
+    async def read(
+        self, path: Path, content_format: int | None = None, *, wait: float | None = _DEFAULT_WAIT
+    ) -> list[Entry]:
+        """Read an object, instance, resource or resource instance; `values` then holds what came.
+
+        Without a content format, those that the device may know are tried and the one that works is remembered.
+        Times of entries are absolute.
+        """
+
+        async def get(accept: int | None) -> Response:
+            return await self._request(codes.GET, path, accept=accept, wait=wait)
+
+        _, entries = await self.negotiate(path, get, content_format)
+        self.state.replace(path, entries)
+        return list(entries)
+
+    async def read_many(self, paths: Sequence[Path]) -> list[Entry]:
+        """Read several paths, in one composite request where the device knows those.
+
+        Paths that the device answers with an error are left out; if that is all of them, the first error is raised.
+        """
+        if len(paths) > 1 and self._formats.composite:
+            response = await self._request(
+                codes.FETCH,
+                Path(),
+                payload=codec.encode_paths(ContentFormat.SENML_CBOR, paths),
+                content_format=ContentFormat.SENML_CBOR,
+                accept=ContentFormat.SENML_CBOR,
+            )
+            if response.success:
+                entries = self._decode(response, ContentFormat.SENML_CBOR, Path())
+                self.state.store(entries)
+                return list(entries)
+            self._formats.composite = False
+        found: list[Entry] = []
+        error: ResponseError | None = None
+        read = 0
+        for path in paths:
+            try:
+                found += await self.read(path)
+                read += 1
+            except ResponseError as refused:
+                error = error or refused
+        if error is not None and not read:
+            raise error
+        return found
+
+    async def write(
+        self,
+        path: Path,
+        value: Value | Sequence[Entry],
+        *,
+        replace: bool = False,
+        content_format: int | None = None,
+    ) -> None:
+        """Write one value to a resource (instance), or entries at or below a path.
+
+        Entries at an instance update what they name and leave the rest; with `replace`, the instance (or the multiple
+        resource) then holds only what they name. The value takes the type of the definition, InvalidValueError if it
+        cannot. Where no live observation reports changes, `values` takes over what was written.
+        """
+        single = isinstance(value, str | bytes | int | float | ObjectLink)
+        if isinstance(value, str | bytes | int | float | ObjectLink):
+            entries: Sequence[Entry] = [Entry(path, coerce(value, self.definitions.type(path)))]
+        else:
+            entries = [
+                Entry(entry.path, coerce(entry.value, self.definitions.type(entry.path)), entry.time)
+                for entry in value
+            ]
+        method = codes.PUT if replace or single else codes.POST
+        await self._send_entries(method, path, path, entries, single=single, content_format=content_format)
+        if not self.observations.covers(path):
+            self.state.store(entries)
+
+    async def execute(self, path: Path, arguments: str = "") -> None:
+        """Execute a resource; arguments as in LwM2M TS 1.1.1 section 6.3.5 ("0='text',1")."""
+        response = await self._request(
+            codes.POST,
+            path,
+            payload=arguments.encode(),
+            content_format=ContentFormat.TEXT if arguments else None,
+        )
+        _expect(response)
+
+    async def create(self, path: Path, entries: Sequence[Entry], instance_id: int | None = None) -> Path:
+        """Create an instance of an object and return its path; without `instance_id` the device chooses it.
+
+        Paths of the entries are full; their instance id is replaced by `instance_id`, or is of no meaning without one.
+        """
+        target = Path((*path[:1], instance_id if instance_id is not None else 0))
+        placed = [
+            Entry(
+                Path((*target, *entry.path[2:])),
+                coerce(entry.value, self.definitions.type(Path((*target, *entry.path[2:])))),
+                entry.time,
+            )
+            for entry in entries
+        ]
+        if instance_id is None:
+            # without an id only TLV can say "these resources": all other formats carry full paths
+            response = await self._send_entries(
+                codes.POST, path, target, placed, single=False, content_format=ContentFormat.TLV
+            )
+        else:
+            response = await self._send_entries(codes.POST, path, path, placed, single=False, content_format=None)
+        if response.location:
+            root = self.registration.root if self.registration is not None else ()
+            location = response.location
+            return Path.from_segments(location[len(root) :] if location[: len(root)] == root else location)
+        if instance_id is None:
+            raise CodecError("the device did not say which instance it created")
+        return target
+
+    async def delete(self, path: Path) -> None:
+        """Delete an object instance (or, since 1.2, a resource instance) and forget its values."""
+        _expect(await self._request(codes.DELETE, path))
+        self.state.drop([known for known in self.state.values if path.contains(known)])
+
+    async def discover(self, path: Path) -> list[Link]:
+        """What there is at and below a path, with notification attributes; targets as the device writes them."""
+        response = await self._request(codes.GET, path, accept=ContentFormat.LINK_FORMAT)
+        return parse_links(_expect(response).payload)
+
+    async def write_attributes(self, path: Path, attributes: NotificationAttributes) -> None:
+        """Set notification attributes of a path."""
+        _expect(await self._request(codes.PUT, path, query=tuple(attributes.to_query())))
+
+    async def observe(self, path: Path) -> list[Entry]:
+        """Observe a path now, and again after every registration until `cancel`; returns its present values."""
+        relation = self.observations.want(path)
+        was_explicit, relation.explicit = relation.explicit, True
+        try:
+            entries = await self.observations.establish(relation, wait=_DEFAULT_WAIT)
+        except BaseException:
+            relation.explicit = was_explicit
+            self.observations.release(relation)
+            raise
+        if relation.observation is None:
+            relation.explicit = False
+            self.observations.release(relation)
+            raise LwM2MError(f"the device answers but does not observe {path}")
+        return list(entries)
+
+    async def cancel(self, path: Path) -> None:
+        """End what `observe` began; the device is told, unless a watcher needs the observation still."""
+        relation = self.observations.get(path)
+        if relation is None or not relation.explicit:
+            raise LwM2MError(f"{path} is not observed")
+        relation.explicit = False
+        if relation.watchers or relation.observation is None:
+            self.observations.release(relation)
+            return
+        observation, relation.observation = relation.observation, None
+        self.observations.release(relation)
+        async with await self._turns.take(self._wait(_DEFAULT_WAIT)):
+            await observation.cancel_actively()
+
+    # -- how requests are made
+
+    def _may_send(self) -> bool:
+        return self.awake
+
+    def _wait(self, wait: float | None) -> float | None:
+        return self.context.settings.wait if wait == _DEFAULT_WAIT else wait
+
+    async def _request(
+        self,
+        method: int,
+        path: Path,
+        *,
+        query: tuple[str, ...] = (),
+        payload: bytes = b"",
+        content_format: int | None = None,
+        accept: int | None = None,
+        wait: float | None = _DEFAULT_WAIT,
+    ) -> Response:
+        """Send one request in its turn and return the answer, whatever its code."""
+
+        async def send(registration: Registration) -> Response:
+            return await self.context.coap.request(
+                registration.peer,
+                Request(method, registration.root + path.segments, query, payload, content_format, accept),
+                timeout=self.context.settings.answer,
+            )
+
+        return await self._in_turn(send, wait)
+
+    async def observe_once(self, relation: Relation, accept: int | None, wait: float | None) -> Response:
+        """Ask for an observation in one format; sets `relation.observation` and `peer` where it is granted."""
+
+        async def send(registration: Registration) -> Response:
+            relation.drop()
+            relation.accept = assumed(accept, len(relation.path), registration.lwm2m)
+            request = Request(codes.GET, registration.root + relation.path.segments, accept=accept)
+            response, observation = await self.context.coap.observe(
+                registration.peer, request, relation.notified, relation.ended
+            )
+            if observation is not None:
+                if response.success and response.observe is not None:
+                    relation.observation, relation.peer = observation, registration.peer
+                else:
+                    observation.cancel()
+            return response
+
+        return await self._in_turn(send, wait)
+
+    async def _in_turn(self, send: Callable[[Registration], Awaitable[Response]], wait: float | None) -> Response:
+        if self.registration is None:
+            raise NotRegistered(self.endpoint)
+        async with await self._turns.take(self._wait(wait)):
+            registration = self.registration
+            if registration is None:
+                raise NotRegistered(self.endpoint)
+            task = asyncio.ensure_future(send(registration))
+            self._in_flight.add(task)
+            try:
+                response = await task
+            except asyncio.CancelledError:
+                if (current := asyncio.current_task()) is not None and current.cancelling():
+                    raise
+                raise PeerGone(f"{self.endpoint} left before it answered") from None
+            except RequestTimeout:
+                self._unheard()
+                raise
+            finally:
+                self._in_flight.discard(task)
+        self.heard()
+        return response
+
+    async def negotiate(
+        self, path: Path, send: Callable[[int | None], Awaitable[Response]], content_format: int | None = None
+    ) -> tuple[Response, Sequence[Entry]]:
+        """Ask in one format after the other until the device gives an answer that can be read."""
+        level = len(path)
+        error: LwM2MError | None = None
+        candidates = [content_format] if content_format is not None else self._formats.to_read(level)
+        for accept in candidates:
+            response = await send(accept)
+            if response.success:
+                try:
+                    entries = self._decode(response, accept, path)
+                except CodecError as undecodable:
+                    error = error or undecodable
+                    continue
+                if content_format is None:
+                    self._formats.can_read(level, accept)
+                return response, entries
+            refusal = _error(response)
+            error = error or refusal
+            if response.code not in REFUSALS or (
+                response.code == codes.INTERNAL_SERVER_ERROR and self._formats.knows(level)
+            ):
+                raise refusal
+        assert error is not None
+        raise error
+
+    def _decode(self, response: Response, accept: int | None, path: Path) -> Sequence[Entry]:
+        content_format = response.content_format
+        if content_format is None:
+            lwm2m = self.registration.lwm2m if self.registration is not None else "1.0"
+            content_format = assumed(accept, len(path), lwm2m)
+        return resolve_times(codec.decode(content_format, response.payload, path, self.definitions), self.context.wall)
+
+    async def _send_entries(
+        self,
+        method: int,
+        path: Path,
+        base: Path,
+        entries: Sequence[Entry],
+        *,
+        single: bool,
+        content_format: int | None,
+    ) -> Response:
+        level = len(path)
+        error: LwM2MError | None = None
+        candidates = [content_format] if content_format is not None else self._formats.to_write(level, single=single)
+        for number in candidates:
+            try:
+                payload = codec.encode(number, entries, base, self.definitions)
+            except CodecError as unencodable:
+                error = error or unencodable
+                continue
+            response = await self._request(method, path, payload=payload, content_format=number)
+            if response.success:
+                if content_format is None:
+                    self._formats.can_write(level, number)
+                return response
+            refusal = _error(response)
+            error = error or refusal
+            if response.code not in REFUSALS or (
+                response.code == codes.INTERNAL_SERVER_ERROR and self._formats.knows(level, write=True)
+            ):
+                raise refusal
+        assert error is not None
+        raise error
+
+    # -- called by the server
+
+    def heard(self) -> None:
+        """The device gave a sign of life: it is awake now."""
+        self._heard_at = self.context.clock()
+        if self._turns.waiting:
+            self._turns.pump()
+        if self.observations.needs_sync and self._available:
+            self.observations.sync()
+
+    def _unheard(self) -> None:
+        """It did not answer: in queue mode it is asleep, whatever the awake window says."""
+        if self.registration is not None and self.registration.queue:
+            self._heard_at = None
+
+    def begin(self, registration: Registration) -> None:
+        """A registration was accepted, its 2.01 has yet to leave. Observations of a former one are forgotten."""
+        former = self.registration
+        self.observations.ended()
+        self.registration = registration
+        self.security = registration.peer.security
+        if former is None or former.lwm2m != registration.lwm2m:
+            self._formats = Formats(registration.lwm2m, registration.content_formats)
+        self.objects_changed()
+
+    def objects_changed(self) -> None:
+        """The object list is another: definitions follow, values of instances that are gone are dropped."""
+        registration = self.registration
+        assert registration is not None
+        self.definitions = self.context.registry.view(registration.objects)
+        self.state.drop([path for path in self.state.values if not self.has(path)])
+
+    def announce(self) -> None:
+        """The 2.01 has left: requests may follow, and whoever waits for the device is told."""
+        self.heard()
+        self._set_available(True)
+        self.observations.sync()
+
+    def end(self) -> None:
+        """The registration is gone: nothing can be asked any more, and what was asked ends with PeerGone."""
+        self.registration = None
+        self.observations.ended()
+        self._turns.fail(lambda: PeerGone(f"the registration of {self.endpoint} ended"))
+        for task in self._in_flight:
+            task.cancel()
+        self._set_available(False)
+
+    def _set_available(self, available: bool) -> None:
+        if available is self._available:
+            return
+        self._available = available
+        for callback in tuple(self._availability):
+            try:
+                callback()
+            except Exception:
+                _LOGGER.exception("A listener to the availability of %s failed", self.endpoint)
+
+
+def _error(response: Response) -> ResponseError:
+    return ResponseError(response.code, response.payload[:200].decode("utf-8", "replace"))
+
+
+def _expect(response: Response) -> Response:
+    if not response.success:
+        raise _error(response)
+    return response

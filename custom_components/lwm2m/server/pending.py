@@ -1,0 +1,280 @@
+"""Peers that called without a credential, and candidates: credentials that wait to be proven by the device itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ..protocol.errors import LwM2MError
+from ..security.credential import Psk, SecurityMode
+from ..security.identity import PskIdentity
+from ..security.policy import Reason, Refusal
+from .errors import EndpointInUse, IdentityInUse
+from .events import CandidateChanged, UnknownPeer
+
+if TYPE_CHECKING:
+    from ..coap.remote import Peer
+    from .authorizer import Authorizer
+    from .events import Event
+
+_LOGGER = logging.getLogger(__name__)
+
+UNKNOWN_LIMIT = 20
+UNKNOWN_PER_HOST = 10
+UNKNOWN_STALE = 3600.0
+"""Seconds of silence after which an unknown peer makes room for another."""
+TELL_AGAIN = 300.0
+"""Seconds between two UnknownPeer events of one key."""
+
+_UNKNOWN = {
+    Reason.UNKNOWN_IDENTITY: SecurityMode.PSK,
+    Reason.UNKNOWN_PUBLIC_KEY: SecurityMode.RPK,
+    Reason.UNTRUSTED_CERTIFICATE: SecurityMode.CERTIFICATE,
+}
+
+
+class Unknown:
+    """A peer that called with an identity for which nothing is on file.
+
+    `key` (mode and identity) stays the same over calls, addresses and restarts. `identity` is sanitised, `endpoint` is
+    None where the handshake does not tell it; neither is proven. `first` and `last` are seconds since the epoch.
+    """
+
+    __slots__ = ("endpoint", "first", "host", "identity", "identity_bytes", "key", "last", "mode", "told_at", "tries")
+
+    def __init__(self, mode: SecurityMode, identity: str, identity_bytes: bytes, host: str, now: float) -> None:
+        self.key = f"{mode}:{identity_bytes.hex()}"
+        self.mode = mode
+        self.identity = identity
+        self.identity_bytes = identity_bytes
+        self.host = host
+        self.endpoint: str | None = None
+        self.first = now
+        self.last = now
+        self.tries = 0
+        self.told_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Unknown {self.mode} {self.identity!r} from {self.host}, {self.tries} tries>"
+
+
+class CandidateState(StrEnum):
+    """waiting -> (wrong_key ->) proven -> registered; failed: the registration was refused (`refusal` says why)."""
+
+    WAITING = "waiting"
+    WRONG_KEY = "wrong_key"
+    PROVEN = "proven"
+    REGISTERED = "registered"
+    FAILED = "failed"
+
+
+class Candidate:
+    """A credential that is let in until it is adopted or cancelled.
+
+    `tries` counts the device's handshakes with its identity, `last_try` is when the last one ended (seconds since the
+    epoch). `endpoint` is what the device registered as, `peer` its association (None: gone again), `refusal` why the
+    last try failed.
+    """
+
+    __slots__ = (
+        "_listeners", "_pending", "credential", "endpoint", "expected_endpoint", "has_turn", "last_try", "peer",
+        "refusal", "state", "tries",
+    )  # fmt: skip
+
+    def __init__(self, pending: Pending, credential: Psk, expected_endpoint: str | None) -> None:
+        self._pending = pending
+        self._listeners: list[Callable[[], None]] = []
+        self.credential = credential
+        self.expected_endpoint = expected_endpoint
+        self.endpoint: str | None = None
+        self.state = CandidateState.WAITING
+        self.tries = 0
+        self.last_try: float | None = None
+        self.refusal: Refusal | None = None
+        self.peer: Peer | None = None
+        self.has_turn = True
+        """Beside a credential of the same identity: the next handshake is tried with this key, not the one on file."""
+
+    def __repr__(self) -> str:
+        return f"<Candidate {self.credential.identity!r} {self.state} after {self.tries} tries>"
+
+    @property
+    def identity(self) -> bytes:
+        return self.credential.identity
+
+    @property
+    def key(self) -> bytes:
+        return self.credential.key
+
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after every change of state, tries, endpoint or peer; returns the way to stop that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def adopt(self) -> str:
+        """Make it the credential of its endpoint (the one it registered as, else the expected one), and return that.
+
+        Association and registration go on. A former credential of the endpoint ends. Raises LwM2MError if no endpoint
+        is known, IdentityInUse if the identity is on file for another one, EndpointInUse if an unexpected endpoint has a
+        credential already.
+        """
+        return self._pending.adopt(self)
+
+    def cancel(self) -> None:
+        """Let it in no longer; association and registration that it opened end. After `adopt` this does nothing."""
+        self._pending.cancel(self)
+
+    # -- called by the server
+
+    def tried(self, state: CandidateState, now: float, *, refusal: Refusal | None = None) -> None:
+        """A handshake ended; once proven, a wrong key (anybody can send one) is counted and changes nothing else."""
+        self.tries += 1
+        self.last_try = now
+        if state is not CandidateState.WRONG_KEY or self.state in (CandidateState.WAITING, CandidateState.WRONG_KEY):
+            self.refusal = refusal
+            if self.state is not CandidateState.REGISTERED:
+                self.state = state
+        self.changed()
+
+    def registered(self, endpoint: str) -> None:
+        """The device registered, or updated, under this name."""
+        if self.state is not CandidateState.REGISTERED or self.endpoint != endpoint:
+            self.state = CandidateState.REGISTERED
+            self.endpoint = endpoint
+            self.refusal = None
+            self.changed()
+
+    def failed(self, refusal: Refusal) -> None:
+        """Its registration was refused."""
+        self.state = CandidateState.FAILED
+        self.refusal = refusal
+        self.changed()
+
+    def changed(self) -> None:
+        for callback in tuple(self._listeners):
+            try:
+                callback()
+            except Exception:
+                _LOGGER.exception("A listener to a candidate failed")
+        self._pending.emit(CandidateChanged(self))
+
+
+class Pending:
+    """Bounded: at most UNKNOWN_LIMIT unknown peers, UNKNOWN_PER_HOST of them from one host."""
+
+    def __init__(
+        self,
+        authorizer: Authorizer,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        emit: Callable[[Event], None],
+        end: Callable[[Candidate], None],
+    ) -> None:
+        self._authorizer = authorizer
+        self._clock = clock
+        self._wall = wall
+        self._end = end
+        self._unknown: dict[str, Unknown] = {}
+        self._candidates: list[Candidate] = []
+        self.emit = emit
+
+    @property
+    def unknown(self) -> Mapping[str, Unknown]:
+        """By key, those that called lately."""
+        return MappingProxyType(self._unknown)
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        return tuple(self._candidates)
+
+    def forget(self, key: str) -> None:
+        """Drop an unknown peer; its next call is told at once."""
+        self._unknown.pop(key, None)
+
+    def is_live(self, candidate: Candidate) -> bool:
+        """Neither adopted nor cancelled."""
+        return candidate in self._candidates
+
+    def watch(self, credential: Psk, expected_endpoint: str | None = None) -> Candidate:
+        """Let this credential in and see what comes. One that was watched for the same identity is cancelled.
+
+        Raises IdentityInUse if the identity is on file for an endpoint other than the expected one.
+        """
+        endpoint = self._authorizer.endpoint_of(PskIdentity(credential.identity))
+        if endpoint is not None and endpoint != expected_endpoint:
+            raise IdentityInUse(endpoint)
+        candidate = Candidate(self, credential, expected_endpoint)
+        if (former := self._authorizer.add_candidate(candidate)) is not None:
+            self.cancel(former)
+        self._candidates.append(candidate)
+        self._unknown.pop(f"{SecurityMode.PSK}:{credential.identity.hex()}", None)
+        return candidate
+
+    def adopt(self, candidate: Candidate) -> str:
+        """See Candidate.adopt."""
+        endpoint = candidate.endpoint or candidate.expected_endpoint
+        if endpoint is None:
+            raise LwM2MError("the device has not said yet what its endpoint name is")
+        if candidate in self._candidates:
+            filed = self._authorizer.credential(endpoint)
+            if filed is not None and endpoint != candidate.expected_endpoint:
+                raise EndpointInUse(endpoint)
+            self._authorizer.set_credential(endpoint, candidate.credential, keep=candidate.peer)
+            self._drop(candidate)
+        return endpoint
+
+    def cancel(self, candidate: Candidate) -> None:
+        """See Candidate.cancel."""
+        if candidate in self._candidates:
+            self._drop(candidate)
+            self._end(candidate)
+
+    def _drop(self, candidate: Candidate) -> None:
+        self._candidates.remove(candidate)
+        self._authorizer.drop_candidate(candidate)
+
+    def refused(self, host: str, refusal: Refusal) -> Refusal:
+        """Take in a refused handshake; returns the refusal with the endpoint filled in where the identity is on file."""
+        identity = refusal.identity_bytes
+        if refusal.reason is Reason.WRONG_KEY and identity is not None:
+            candidate, endpoint = self._authorizer.wrong_key(identity)
+            if candidate is not None:
+                candidate.tried(CandidateState.WRONG_KEY, self._wall(), refusal=refusal)
+            return refusal if endpoint is None else replace(refusal, endpoint=endpoint)
+        if (mode := _UNKNOWN.get(refusal.reason)) is not None and refusal.identity:
+            self._note(mode, refusal.identity, identity or refusal.identity.encode(), host)
+        return refusal
+
+    def _note(self, mode: SecurityMode, identity: str, identity_bytes: bytes, host: str) -> None:
+        now = self._wall()
+        unknown = self._unknown.get(f"{mode}:{identity_bytes.hex()}")
+        if unknown is None:
+            if not self._make_room(host, now):
+                return
+            unknown = Unknown(mode, identity, identity_bytes, host, now)
+            self._unknown[unknown.key] = unknown
+        unknown.tries += 1
+        unknown.last = now
+        unknown.host = host
+        clock = self._clock()
+        if unknown.told_at is None or clock - unknown.told_at >= TELL_AGAIN:
+            unknown.told_at = clock
+            self.emit(UnknownPeer(unknown))
+
+    def _make_room(self, host: str, now: float) -> bool:
+        """Whether one more from this host may be kept, after dropping a stale one where that is needed."""
+        for limit, those in (
+            (UNKNOWN_PER_HOST, [peer for peer in self._unknown.values() if peer.host == host]),
+            (UNKNOWN_LIMIT, list(self._unknown.values())),
+        ):
+            if len(those) >= limit:
+                oldest = min(those, key=lambda peer: peer.last)
+                if now - oldest.last < UNKNOWN_STALE:
+                    return False
+                del self._unknown[oldest.key]
+        return True
