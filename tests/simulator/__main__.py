@@ -1,0 +1,5 @@
+"""`python -m tests.simulator`."""
+
+from .cli import main
+
+main()
