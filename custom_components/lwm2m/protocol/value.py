@@ -4,10 +4,13 @@ import math
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, NamedTuple, Self, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from .errors import InvalidValueError
 from .path import MAX_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 class DataType(StrEnum):
@@ -67,49 +70,10 @@ _FALSE: Final = frozenset(("false", "0", "off", "no"))
 def coerce(value: object, data_type: DataType | None) -> Value:
     """Return `value` as `data_type` holds it; without a type, any of the types of `Value` is let through.
 
-    A number as text, a whole float for an integer, 0 and 1 for a boolean and a number for a string are accepted, since
-    clients send them. Anything else raises InvalidValueError.
+    A number as text, a whole float for an integer, 0 and 1 for a boolean, a number for a string and fractions of a
+    second (cut off) are accepted, since clients send them. Anything else raises InvalidValueError.
     """
-    match data_type:
-        case None:
-            return _untyped(value)
-        case DataType.FLOAT:
-            return _to_float(value)
-        case DataType.INTEGER | DataType.TIME:
-            return _to_integer(value, MIN_INTEGER, MAX_INTEGER)
-        case DataType.UNSIGNED_INTEGER:
-            return _to_integer(value, 0, MAX_UNSIGNED)
-        case DataType.BOOLEAN:
-            return _to_boolean(value)
-        case DataType.STRING | DataType.CORELNK:
-            return _to_string(value)
-        case DataType.OPAQUE:
-            if isinstance(value, bytes):
-                return value
-        case DataType.OBJLNK:
-            if isinstance(value, ObjectLink):
-                return value
-            if isinstance(value, str):
-                return ObjectLink.parse(value)
-        case _:
-            assert_never(data_type)
-    raise _wrong(value, data_type)
-
-
-def parse_text(text: str, data_type: DataType | None) -> Value:
-    """Return the value that the plain text representation of a resource holds (TS 1.1.1 Core, appendix C).
-
-    Opaque is not handled here: its text is base64, see the text codec. Without a type the text itself is the value.
-    """
-    match data_type:
-        case DataType.FLOAT:
-            return parse_float(text)
-        case DataType.INTEGER | DataType.TIME | DataType.UNSIGNED_INTEGER | DataType.BOOLEAN | DataType.OBJLNK:
-            return coerce(text.strip(), data_type)
-        case None | DataType.STRING | DataType.CORELNK | DataType.OPAQUE:
-            return text
-        case _:
-            assert_never(data_type)
+    return _COERCE[data_type](value)
 
 
 def parse_typed(text: str, data_type: DataType | None) -> Value:
@@ -178,7 +142,7 @@ def parse_float(text: str) -> float:
 
 def _parse_time(text: str) -> int:
     if _INTEGER.fullmatch(text):
-        return _to_integer(text, MIN_INTEGER, MAX_INTEGER)
+        return _to_integer(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -221,7 +185,7 @@ def _to_float(value: object) -> float:
     raise _wrong(value, DataType.FLOAT)
 
 
-def _to_integer(value: object, lowest: int, highest: int) -> int:
+def _to_integer(value: object, lowest: int = MIN_INTEGER, highest: int = MAX_INTEGER) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         number = int(value)
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -256,6 +220,42 @@ def _to_string(value: object) -> str:
     raise _wrong(value, DataType.STRING)
 
 
+def _to_bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    raise _wrong(value, DataType.OPAQUE)
+
+
+def _to_object_link(value: object) -> ObjectLink:
+    if isinstance(value, ObjectLink):
+        return value
+    if isinstance(value, str):
+        return ObjectLink.parse(value)
+    raise _wrong(value, DataType.OBJLNK)
+
+
 def _wrong(value: object, data_type: DataType | None) -> InvalidValueError:
     shown = f"{value[:40]!r}" if isinstance(value, str) else f"a {type(value).__name__}"
     return InvalidValueError(f"{shown} is not a value of type {data_type or 'any'}")
+
+
+def _to_unsigned(value: object) -> int:
+    return _to_integer(value, 0, MAX_UNSIGNED)
+
+
+def _to_time(value: object) -> int:
+    return _to_integer(math.floor(value) if isinstance(value, float) and math.isfinite(value) else value)
+
+
+_COERCE: Final[Mapping[DataType | None, Callable[[object], Value]]] = {
+    None: _untyped,
+    DataType.STRING: _to_string,
+    DataType.INTEGER: _to_integer,
+    DataType.UNSIGNED_INTEGER: _to_unsigned,
+    DataType.FLOAT: _to_float,
+    DataType.BOOLEAN: _to_boolean,
+    DataType.OPAQUE: _to_bytes,
+    DataType.TIME: _to_time,
+    DataType.OBJLNK: _to_object_link,
+    DataType.CORELNK: _to_string,
+}
