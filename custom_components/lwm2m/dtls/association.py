@@ -20,10 +20,22 @@ class AssociationClosedError(Exception):
     """The association is gone: nothing can be sent over it."""
 
 
+class RecordTooLargeError(ValueError):
+    """More bytes than one record of this association may hold: `size` and `limit` say how many."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"{size} bytes do not fit into one record of {limit}")
+        self.size = size
+        self.limit = limit
+
+
 class Association:
     """A live association: opaque, told apart by identity. Times are those that the caller passed in."""
 
-    __slots__ = ("identity", "last_received", "opened_at", "path", "suite")
+    __slots__ = ("__weakref__", "identity", "last_received", "opened_at", "path", "suite")
+
+    max_payload: int
+    """Bytes of application data that one record may hold."""
 
     def __init__(self, path: NetworkPath, identity: Identity, suite: CipherSuite, opened_at: float) -> None:
         self.path = path

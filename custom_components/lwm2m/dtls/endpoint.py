@@ -124,7 +124,12 @@ def make_endpoint(
 
         try:
             return OpenSSLEndpoint(
-                credentials, policy, server_identity=server_identity, trust_anchors=trust_anchors, library=library, mtu=mtu
+                credentials,
+                policy,
+                server_identity=server_identity,
+                trust_anchors=trust_anchors,
+                library=library,
+                mtu=mtu,
             )
         except EngineUnavailableError:
             if engine == "openssl":

@@ -44,7 +44,9 @@ class Limiter:
             bucket = self._buckets[key] = _Bucket(self.burst, now)
         else:
             self._buckets.move_to_end(key)
-        return bucket.take(now, self.burst, self.rate) and self._all.take(now, self.burst * self.share, self.rate * self.share)
+        return bucket.take(now, self.burst, self.rate) and self._all.take(
+            now, self.burst * self.share, self.rate * self.share
+        )
 
     def __len__(self) -> int:
         return len(self._buckets)

@@ -84,12 +84,22 @@ def _verdict(name: str, key_exchange: str, cipher: str, uses_sha1: bool) -> tupl
         (key_exchange.endswith("_anon"), Status.FORBIDDEN, "nobody proves who they are"),
         ("EXPORT" in name, Status.FORBIDDEN, "export keys are breakable"),
         (cipher.startswith(("RC4", "DES", "3DES")), Status.FORBIDDEN, "the cipher is broken or too weak"),
-        (key_exchange in ("RSA", "RSA_PSK"), Status.FORBIDDEN, "static RSA has no forward secrecy and needs an RSA key"),
+        (
+            key_exchange in ("RSA", "RSA_PSK"),
+            Status.FORBIDDEN,
+            "static RSA has no forward secrecy and needs an RSA key",
+        ),
         (uses_sha1, Status.FORBIDDEN, "uses SHA-1, which LwM2M section 8.1 rules out"),
-        (key_exchange not in _SERVED_KEY_EXCHANGES, Status.UNSUPPORTED, f"the key exchange {key_exchange} is not served"),
+        (
+            key_exchange not in _SERVED_KEY_EXCHANGES,
+            Status.UNSUPPORTED,
+            f"the key exchange {key_exchange} is not served",
+        ),
         (cipher not in _OPTIONAL_CIPHERS, Status.UNSUPPORTED, f"the cipher {cipher} is not served"),
     )
-    return next(((status, reason) for applies, status, reason in rules if applies), (Status.OPTIONAL, "allowed when named"))
+    return next(
+        ((status, reason) for applies, status, reason in rules if applies), (Status.OPTIONAL, "allowed when named")
+    )
 
 
 def _suite(number: int, name: str, openssl: str | None) -> CipherSuite:

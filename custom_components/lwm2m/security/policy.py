@@ -94,7 +94,9 @@ def examine(offer: Offer, policy: Policy) -> Refusal | None:
         return Refusal(reason, detail, offered=offer.names)
 
     if offer.version > DTLS_1_2:  # DTLS counts its versions down
-        return refuse(Reason.PROTOCOL_VERSION, "the device speaks no DTLS version newer than 1.0; this server needs 1.2")
+        return refuse(
+            Reason.PROTOCOL_VERSION, "the device speaks no DTLS version newer than 1.0; this server needs 1.2"
+        )
     usable = [SUITES[n] for n in offer.suites if n in policy.numbers]
     if not usable:
         return _no_suite(offer, refuse)
@@ -128,5 +130,7 @@ def _no_suite(offer: Offer, refuse: _Refuse) -> Refusal:
         return refuse(Reason.SHA1, "every suite that the device offers for a served key exchange uses SHA-1")
     options = [suite.name for suite in known if suite.status is Status.OPTIONAL]
     if options:
-        return refuse(Reason.NO_PERMITTED_SUITE, f"none of the offered suites is permitted; allowing {options[0]} would help")
+        return refuse(
+            Reason.NO_PERMITTED_SUITE, f"none of the offered suites is permitted; allowing {options[0]} would help"
+        )
     return refuse(Reason.NO_PERMITTED_SUITE, "none of the offered suites is permitted")

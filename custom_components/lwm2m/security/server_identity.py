@@ -54,11 +54,15 @@ class ServerIdentity:
             try:
                 certificate.verify_directly_issued_by(issuer)
             except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm) as error:
-                raise CredentialError("the server's chain is not in order, each certificate signed by the next") from error
+                raise CredentialError(
+                    "the server's chain is not in order, each certificate signed by the next"
+                ) from error
         for certificate in certificates:
             if not isinstance(certificate.signature_hash_algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
                 raise CredentialError("a certificate of the server's chain is not signed with SHA-256 or better")
-        return cls(_pkcs8(private_key), public_key, tuple(c.public_bytes(serialization.Encoding.DER) for c in certificates))
+        return cls(
+            _pkcs8(private_key), public_key, tuple(c.public_bytes(serialization.Encoding.DER) for c in certificates)
+        )
 
     @classmethod
     def _self_signed(cls, key: ec.EllipticCurvePrivateKey, common_name: str) -> Self:
@@ -80,7 +84,9 @@ class ServerIdentity:
     def private_key_pem(self) -> bytes:
         """The private key as PKCS #8 PEM, for keeping it."""
         key = serialization.load_der_private_key(self.private_key, None)
-        return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
 
     def public_key_pem(self) -> bytes:
         """The public key as PEM, for a device."""
@@ -101,4 +107,6 @@ def _spki(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _pkcs8(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

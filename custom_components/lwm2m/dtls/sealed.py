@@ -1,0 +1,102 @@
+"""An association on our own record layer: keys taken over from a finished handshake."""
+
+from collections.abc import Sequence
+
+from ..security.cipher_suite import CipherSuite
+from ..security.identity import Identity
+from .association import Association, AssociationClosedError, NetworkPath, RecordTooLargeError
+from .record import ALERT, APPLICATION_DATA, HANDSHAKE, MAX_PLAINTEXT, Aead, Direction, Record, Window, split
+
+EPOCH = b"\0\1"
+LAST_SEQUENCE = 1 << 48
+_DATA_HEADER = b"\x17\xfe\xfd\0\1"
+_HEADERS = {content_type: bytes([content_type, 0xFE, 0xFD]) for content_type in (ALERT, HANDSHAKE, APPLICATION_DATA)}
+
+
+class SealedAssociation(Association):
+    """Opens and seals the records of epoch 1. Sequence numbers are never reused; a record is opened at most once."""
+
+    __slots__ = (
+        *("_aead", "_least", "_next", "_receive", "_send", "_window"),
+        *("client_random", "final_flight", "finished", "max_payload", "resent_at"),
+    )
+
+    def __init__(
+        self,
+        path: NetworkPath,
+        identity: Identity,
+        suite: CipherSuite,
+        opened_at: float,
+        *,
+        keys: tuple[Direction, Direction],
+        client_random: bytes,
+        next_sequence: int = 0,
+        max_payload: int = MAX_PLAINTEXT,
+        final_flight: Sequence[bytes] = (),
+        finished: Record | None = None,
+    ) -> None:
+        """`keys`: (peer's, our) write keys. `final_flight`: datagrams to repeat when `finished`, the peer's, comes again."""
+        super().__init__(path, identity, suite, opened_at)
+        self._receive, self._send = keys
+        self._window = Window()
+        self._next = next_sequence
+        self._aead = self._receive if isinstance(self._receive, Aead) else None
+        self._least = 21 + self._aead.tag if self._aead is not None else 0
+        self.client_random = client_random
+        self.max_payload = max_payload
+        self.final_flight = tuple(final_flight)
+        self.finished = b"" if finished is None else finished.whole
+        self.resent_at = opened_at
+        if finished is not None:
+            self._window.mark(finished.sequence)
+
+    def open_data(self, datagram: bytes) -> bytes | None:
+        """The application data of a datagram that is exactly one such record, else None: then ask `open_record`.
+
+        This is every notification's way: all cheap checks come before the decryption.
+        """
+        aead = self._aead
+        size = len(datagram)
+        if aead is None or size < self._least or datagram[:5] != _DATA_HEADER:
+            return None
+        if size != 13 + int.from_bytes(datagram[11:13]):
+            return None
+        sequence = int.from_bytes(datagram[5:11])
+        window = self._window
+        if not window.fresh(sequence):
+            return None
+        data = aead.open(APPLICATION_DATA, datagram[3:11], datagram[13:])
+        if data is not None:
+            window.mark(sequence)
+            if self.final_flight:
+                self.final_flight = ()
+                self.finished = b""
+        return data
+
+    def open_record(self, record: Record) -> bytes | None:
+        """The plaintext of one record of epoch 1, or None when it is old, seen before or not authentic."""
+        if record.epoch != 1 or record.version != 0xFEFD or not self._window.fresh(record.sequence):
+            return None
+        data = self._receive.open(record.content_type, record.header[3:11], record.body)
+        if data is not None:
+            self._window.mark(record.sequence)
+            if record.content_type == APPLICATION_DATA:
+                self.final_flight = ()
+                self.finished = b""
+        return data
+
+    def is_finished_again(self, datagram: bytes) -> bool:
+        """Whether a datagram repeats, byte for byte, the peer's Finished while we may have to answer it."""
+        return bool(self.finished) and any(record.whole == self.finished for record in split(datagram))
+
+    def seal(self, content_type: int, data: bytes) -> bytes:
+        """One record. Raises RecordTooLargeError, or AssociationClosedError when the sequence numbers are used up."""
+        if len(data) > self.max_payload:
+            raise RecordTooLargeError(len(data), self.max_payload)
+        number = self._next
+        if number >= LAST_SEQUENCE:
+            raise AssociationClosedError("the sequence numbers are used up")
+        self._next = number + 1
+        sequence = EPOCH + number.to_bytes(6)
+        body = self._send.seal(content_type, sequence, data)
+        return _HEADERS[content_type] + sequence + len(body).to_bytes(2) + body
