@@ -48,20 +48,25 @@ def decode(
     """Return the values that `payload` holds, all at or below `base`, the path that was asked for.
 
     `root` are the segments that the client puts before its paths. Where the definition of a resource is not known,
-    its value has the type that the format gives it: text is a string, TLV is bytes.
+    its value has the type that the format gives it: text is a string, TLV is bytes. An object, an instance and a
+    resource of many instances may be empty.
     """
     codec = _find(content_format)
     if len(payload) > MAX_TEXT:
         raise CodecError(f"more than {MAX_TEXT} bytes", content_format)
     try:
         if codec.named and root:
-            return codec.decode(payload, base, definitions, _prefix(root))
-        return codec.decode(payload, base, definitions)
+            entries = codec.decode(payload, base, definitions, _prefix(root))
+        else:
+            entries = codec.decode(payload, base, definitions)
     except PathError as error:
         raise CodecError(str(error), content_format) from None
     except CodecError as error:
         error.content_format = content_format
         raise
+    if not entries and len(base) > 2 and definitions.multiple(base) is False:
+        raise CodecError(f"no value of {base}", content_format)
+    return entries
 
 
 def decoder(

@@ -4,7 +4,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from ..content_format import ContentFormat
-from ..errors import CodecError
+from ..errors import CodecError, PathError
 from ..messages import Entry
 from ..path import Path
 from ..value import DataType, ObjectLink, Value, coerce
@@ -21,14 +21,14 @@ _LARGEST_TIME: Final = 2.0**40
 
 
 def decode(payload: bytes, base: Path, definitions: DefinitionView, prefix: str = "") -> list[Entry]:
-    """Return the values at and below `base`; names without a base name are relative to `base`."""
+    """Return the values at and below `base`; names without a base name are absolute or relative to `base`."""
     root = load_json(payload)
     if not isinstance(root, dict):
         raise _error("not an object")
     elements = root.get("e")
-    base_name = root.get("bn", f"{prefix}{base}")
+    base_name = root.get("bn")
     base_time = root.get("bt")
-    if not isinstance(elements, list) or not isinstance(base_name, str) or len(elements) > MAX_ENTRIES:
+    if not isinstance(elements, list) or not isinstance(base_name, str | None) or len(elements) > MAX_ENTRIES:
         raise _error("no array of elements")
     entries: list[Entry] = []
     for element in elements:
@@ -37,17 +37,25 @@ def decode(payload: bytes, base: Path, definitions: DefinitionView, prefix: str 
         name = element.get("n", "")
         if not isinstance(name, str):
             raise _error("a name that is no text")
-        path = Path.parse(_join(base_name, name).removeprefix(prefix))
+        path = _find_path(base_name, name, base, prefix)
         entries.append(Entry(path, _read_value(element, definitions.type(path)), _time(element.get("t"), base_time)))
-    check_below(entries, base)
     return entries
 
 
-def _join(base_name: str, name: str) -> str:
-    """Return base name and name with the slash between them that some clients leave out."""
-    if base_name and name and not base_name.endswith("/") and not name.startswith("/"):
-        return f"{base_name}/{name}"
-    return base_name.removesuffix("/") + name if name.startswith("/") else base_name + name
+def _find_path(base_name: str | None, name: str, base: Path, prefix: str) -> Path:
+    """Return the path that base name and name spell, with the slash between them that some clients leave out."""
+    if base_name is None:
+        spellings = [name if name.startswith("/") else f"{prefix}{base}/{name}"]
+    else:
+        spellings = [base_name + name, f"{base_name}/{name}"]
+    for spelling in spellings:
+        try:
+            path = Path.parse(spelling.removeprefix(prefix))
+        except PathError:
+            continue
+        if len(path) > 2 and base.contains(path):
+            return path
+    raise _error(f"{spellings[0][:40]!r} in answer to {base}")
 
 
 def _time(time: object, base_time: object) -> float | None:

@@ -79,12 +79,12 @@ _CBOR = _Labels(
 
 def decode_json(payload: bytes, base: Path, definitions: DefinitionView, prefix: str = "") -> list[Entry]:
     """Return the values at and below `base`; `prefix` ("/lwm2m") is what the client puts before its paths."""
-    return _resolve(load_json(payload), _JSON, base, definitions, prefix)
+    return _resolve(load_json(payload), _JSON, base, definitions, prefix) if payload else []
 
 
 def decode_cbor(payload: bytes, base: Path, definitions: DefinitionView, prefix: str = "") -> list[Entry]:
     """Return the values at and below `base`; `prefix` ("/lwm2m") is what the client puts before its paths."""
-    return _resolve(load(payload), _CBOR, base, definitions, prefix)
+    return _resolve(load(payload), _CBOR, base, definitions, prefix) if payload else []
 
 
 def encode_json(entries: Sequence[Entry], base: Path, definitions: DefinitionView, prefix: str = "") -> bytes:
