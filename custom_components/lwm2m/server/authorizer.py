@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..security.credential import Certificate, Credential, Psk, RawPublicKey
 from ..security.identity import CertificateIdentity, Identity, PskIdentity, PublicKeyIdentity
-from .errors import IdentityInUse
+from .errors import IdentityInUseError
 
 if TYPE_CHECKING:
     from ..coap.remote import Peer
@@ -40,7 +40,7 @@ class Authorizer:
         self._credentials: dict[str, Credential] = {}
         self._endpoints: dict[bytes, str] = {}
         self._candidates: dict[bytes, Candidate] = {}
-        self.on_ended: Ended = lambda endpoint, former, keep: None
+        self.on_ended: Ended | None = None
 
     # -- what the user decides
 
@@ -50,28 +50,33 @@ class Authorizer:
         return MappingProxyType(self._credentials)
 
     def credential(self, endpoint: str) -> Credential | None:
+        """What is on file for an endpoint."""
         return self._credentials.get(endpoint)
 
     def set_credential(self, endpoint: str, credential: Credential, *, keep: Peer | None = None) -> None:
-        """File it. Another one that the endpoint had ends at once, with its associations (save `keep`) and its
-        registration. Raises IdentityInUse if the identity is on file for another endpoint."""
+        """File it.
+
+        Another one that the endpoint had ends at once, with its associations (save `keep`) and its registration.
+        Raises IdentityInUseError if the identity is on file for another endpoint.
+        """
         key = _key_of(credential)
         if key is not None and self._endpoints.get(key, endpoint) != endpoint:
-            raise IdentityInUse(self._endpoints[key])
+            raise IdentityInUseError(self._endpoints[key])
         former = self._credentials.get(endpoint)
         if former is not None:
             self._drop(endpoint, former)
         self._credentials[endpoint] = credential
         if key is not None:
             self._endpoints[key] = endpoint
-        if former is not None and former != credential:
+        if former is not None and former != credential and self.on_ended is not None:
             self.on_ended(endpoint, former, keep)
 
     def remove_credential(self, endpoint: str) -> None:
         """Ends its associations and its registration at once. Nothing happens if there is none."""
         if (former := self._credentials.get(endpoint)) is not None:
             self._drop(endpoint, former)
-            self.on_ended(endpoint, former, None)
+            if self.on_ended is not None:
+                self.on_ended(endpoint, former, None)
 
     def _drop(self, endpoint: str, former: Credential) -> None:
         del self._credentials[endpoint]
@@ -88,6 +93,7 @@ class Authorizer:
         return former
 
     def drop_candidate(self, candidate: Candidate) -> None:
+        """Let it in no longer."""
         if self._candidates.get(candidate.credential.identity) is candidate:
             del self._candidates[candidate.credential.identity]
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Settings:
     """How devices are talked to; times in seconds.
 
-    `awake_window`: how long a device in queue mode listens after it was heard (MAX_TRANSMIT_WAIT of RFC 7252 unless
-    it says otherwise: LwM2M TS 1.1.1 section 6.5). `wait`: how long a request waits for its turn or for the device to be
+    `awake_window`: how long a device in queue mode listens after it was heard (MAX_TRANSMIT_WAIT of RFC 7252, as
+    LwM2M TS 1.1.1 Core section 6.5 advises). `wait`: how long a request waits for its turn or for the device to be
     awake; None: as long as the registration lasts. `answer`: how long for the answer, None: CoAP's own times.
     `concurrent`: requests to one device at a time (NSTART of RFC 7252 is 1).
     """

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ..coap.messages import Request, Response
 from ..protocol import codec, codes
 from ..protocol.attributes import NotificationAttributes
 from ..protocol.content_format import ContentFormat
-from ..protocol.errors import CodecError, LwM2MError, NotRegistered, PeerGone, RequestTimeout, ResponseError
+from ..protocol.errors import CodecError, LwM2MError, ResponseError
 from ..protocol.link_format import Link, parse_links
 from ..protocol.messages import Entry
 from ..protocol.objects.registry import DefinitionView
 from ..protocol.path import Path
 from ..protocol.value import ObjectLink, Value, coerce
-from .formats import REFUSALS, Formats, assumed
-from .observations import Observations, Relation
-from .turns import Turns
-from .values import Values, Watcher, resolve_times
+from .downlink import Downlink, expect_success
+from .formats import Formats
+from .observations import Observations
+from .values import Values, Watcher
 
 if TYPE_CHECKING:
+    from ..coap.messages import Response
     from ..coap.remote import PeerSecurity
     from .context import Context
     from .registrations import Registration
 
 _LOGGER = logging.getLogger(__name__)
 
-_DEFAULT_WAIT: float = -1.0
-"""Stands for `Settings.wait`."""
-
 
 class Device:
     """One endpoint. All requests raise kinds of LwM2MError.
 
-    ResponseError: the device answered with an error code. RequestTimeout: it did not answer, or (DeviceAsleep) did not
-    wake while the request waited. DeviceBusy: too many requests wait. PeerGone: the association or the registration
-    ended. NotRegistered. ProtocolError and its kin: the answer, or what was to be sent, makes no sense.
+    ResponseError: the device answered with an error code. RequestTimeout: it did not answer, or (DeviceAsleepError) did
+    not wake while the request waited. DeviceBusyError: too many requests wait. PeerGone: the association or the
+    registration ended. NotRegistered. ProtocolError and its kin: the answer, or what was to be sent, makes no sense.
 
     Requests wait for their turn and for the device to be awake, then for the answer (`Settings`).
     """
 
     __slots__ = (
-        "_availability", "_available", "_formats", "_heard_at", "_in_flight", "_turns", "context", "definitions",
-        "endpoint", "expected", "observations", "registration", "security", "state",
+        "_availability", "_available", "_heard_at", "context", "definitions", "downlink", "endpoint", "expected",
+        "observations", "registration", "security", "state",
     )  # fmt: skip
 
     def __init__(self, endpoint: str, context: Context) -> None:
@@ -62,10 +58,8 @@ class Device:
         self.observations = Observations(self)
         self._available = False
         self._availability: list[Callable[[], None]] = []
-        self._formats = Formats("1.0")
         self._heard_at: float | None = None
-        self._in_flight: set[asyncio.Task[Response]] = set()
-        self._turns = Turns(context.settings.concurrent, self._may_send)
+        self.downlink = Downlink(self)
 
     def __repr__(self) -> str:
         return f"<Device {self.endpoint!r} {'available' if self._available else 'unavailable'}>"
@@ -98,6 +92,11 @@ class Device:
     def objects(self) -> Mapping[Path, str]:
         """Registered objects and object instances with the version of the object; empty when not registered."""
         return MappingProxyType(self.registration.objects if self.registration is not None else {})
+
+    @property
+    def root(self) -> tuple[str, ...]:
+        """Path segments that the client puts before all of its paths."""
+        return self.registration.root if self.registration is not None else ()
 
     @property
     def values(self) -> Mapping[Path, Value]:
@@ -151,19 +150,23 @@ class Device:
 
     # -- requests
 
-    async def read(
-        self, path: Path, content_format: int | None = None, *, wait: float | None = _DEFAULT_WAIT
-    ) -> list[Entry]:
+    async def read(self, path: Path, content_format: int | None = None) -> list[Entry]:
         """Read an object, instance, resource or resource instance; `values` then holds what came.
 
         Without a content format, those that the device may know are tried and the one that works is remembered.
         Times of entries are absolute.
         """
+        return await self._read(path, content_format, self.context.settings.wait)
 
+    async def refresh(self, path: Path) -> None:
+        """Read a path for `values`, however long the device sleeps before it can be asked."""
+        await self._read(path, None, None)
+
+    async def _read(self, path: Path, content_format: int | None, wait: float | None) -> list[Entry]:
         async def get(accept: int | None) -> Response:
-            return await self._request(codes.GET, path, accept=accept, wait=wait)
+            return await self.downlink.request(codes.GET, path, accept=accept, wait=wait)
 
-        _, entries = await self.negotiate(path, get, content_format)
+        entries = await self.downlink.negotiate(path, get, content_format)
         self.state.replace(path, entries)
         return list(entries)
 
@@ -172,19 +175,19 @@ class Device:
 
         Paths that the device answers with an error are left out; if that is all of them, the first error is raised.
         """
-        if len(paths) > 1 and self._formats.composite:
+        if len(paths) > 1 and self.downlink.formats.composite:
             response = await self._request(
                 codes.FETCH,
                 Path(),
-                payload=codec.encode_paths(ContentFormat.SENML_CBOR, paths),
+                payload=codec.encode_paths(ContentFormat.SENML_CBOR, paths, self.root),
                 content_format=ContentFormat.SENML_CBOR,
                 accept=ContentFormat.SENML_CBOR,
             )
             if response.success:
-                entries = self._decode(response, ContentFormat.SENML_CBOR, Path())
+                entries = self.downlink.decode(response, ContentFormat.SENML_CBOR, Path())
                 self.state.store(entries)
                 return list(entries)
-            self._formats.composite = False
+            self.downlink.formats.composite = False
         found: list[Entry] = []
         error: ResponseError | None = None
         read = 0
@@ -217,11 +220,17 @@ class Device:
             entries: Sequence[Entry] = [Entry(path, coerce(value, self.definitions.type(path)))]
         else:
             entries = [
-                Entry(entry.path, coerce(entry.value, self.definitions.type(entry.path)), entry.time)
-                for entry in value
+                Entry(entry.path, coerce(entry.value, self.definitions.type(entry.path)), entry.time) for entry in value
             ]
-        method = codes.PUT if replace or single else codes.POST
-        await self._send_entries(method, path, path, entries, single=single, content_format=content_format)
+        await self.downlink.send_entries(
+            codes.PUT if replace or single else codes.POST,
+            path,
+            entries,
+            base=path,
+            single=single,
+            content_format=content_format,
+            wait=self.context.settings.wait,
+        )
         if not self.observations.covers(path):
             self.state.store(entries)
 
@@ -233,7 +242,7 @@ class Device:
             payload=arguments.encode(),
             content_format=ContentFormat.TEXT if arguments else None,
         )
-        _expect(response)
+        expect_success(response)
 
     async def create(self, path: Path, entries: Sequence[Entry], instance_id: int | None = None) -> Path:
         """Create an instance of an object and return its path; without `instance_id` the device chooses it.
@@ -249,16 +258,19 @@ class Device:
             )
             for entry in entries
         ]
-        if instance_id is None:
-            # without an id only TLV can say "these resources": all other formats carry full paths
-            response = await self._send_entries(
-                codes.POST, path, target, placed, single=False, content_format=ContentFormat.TLV
-            )
-        else:
-            response = await self._send_entries(codes.POST, path, path, placed, single=False, content_format=None)
+        chosen = instance_id is not None
+        response = await self.downlink.send_entries(
+            codes.POST,
+            path,
+            placed,
+            base=path if chosen else target,
+            single=False,
+            # "these resources, of whatever instance" can be said in TLV only: other formats carry full paths
+            content_format=None if chosen else ContentFormat.TLV,
+            wait=self.context.settings.wait,
+        )
         if response.location:
-            root = self.registration.root if self.registration is not None else ()
-            location = response.location
+            root, location = self.root, response.location
             return Path.from_segments(location[len(root) :] if location[: len(root)] == root else location)
         if instance_id is None:
             raise CodecError("the device did not say which instance it created")
@@ -266,24 +278,24 @@ class Device:
 
     async def delete(self, path: Path) -> None:
         """Delete an object instance (or, since 1.2, a resource instance) and forget its values."""
-        _expect(await self._request(codes.DELETE, path))
+        expect_success(await self._request(codes.DELETE, path))
         self.state.drop([known for known in self.state.values if path.contains(known)])
 
     async def discover(self, path: Path) -> list[Link]:
         """What there is at and below a path, with notification attributes; targets as the device writes them."""
         response = await self._request(codes.GET, path, accept=ContentFormat.LINK_FORMAT)
-        return parse_links(_expect(response).payload)
+        return parse_links(expect_success(response).payload)
 
     async def write_attributes(self, path: Path, attributes: NotificationAttributes) -> None:
         """Set notification attributes of a path."""
-        _expect(await self._request(codes.PUT, path, query=tuple(attributes.to_query())))
+        expect_success(await self._request(codes.PUT, path, query=tuple(attributes.to_query())))
 
     async def observe(self, path: Path) -> list[Entry]:
         """Observe a path now, and again after every registration until `cancel`; returns its present values."""
         relation = self.observations.want(path)
         was_explicit, relation.explicit = relation.explicit, True
         try:
-            entries = await self.observations.establish(relation, wait=_DEFAULT_WAIT)
+            entries = await self.observations.establish(relation, wait=self.context.settings.wait)
         except BaseException:
             relation.explicit = was_explicit
             self.observations.release(relation)
@@ -305,16 +317,8 @@ class Device:
             return
         observation, relation.observation = relation.observation, None
         self.observations.release(relation)
-        async with await self._turns.take(self._wait(_DEFAULT_WAIT)):
+        async with await self.downlink.turns.take(self.context.settings.wait):
             await observation.cancel_actively()
-
-    # -- how requests are made
-
-    def _may_send(self) -> bool:
-        return self.awake
-
-    def _wait(self, wait: float | None) -> float | None:
-        return self.context.settings.wait if wait == _DEFAULT_WAIT else wait
 
     async def _request(
         self,
@@ -325,139 +329,29 @@ class Device:
         payload: bytes = b"",
         content_format: int | None = None,
         accept: int | None = None,
-        wait: float | None = _DEFAULT_WAIT,
     ) -> Response:
-        """Send one request in its turn and return the answer, whatever its code."""
-
-        async def send(registration: Registration) -> Response:
-            return await self.context.coap.request(
-                registration.peer,
-                Request(method, registration.root + path.segments, query, payload, content_format, accept),
-                timeout=self.context.settings.answer,
-            )
-
-        return await self._in_turn(send, wait)
-
-    async def observe_once(self, relation: Relation, accept: int | None, wait: float | None) -> Response:
-        """Ask for an observation in one format; sets `relation.observation` and `peer` where it is granted."""
-
-        async def send(registration: Registration) -> Response:
-            relation.drop()
-            relation.accept = assumed(accept, len(relation.path), registration.lwm2m)
-            request = Request(codes.GET, registration.root + relation.path.segments, accept=accept)
-            response, observation = await self.context.coap.observe(
-                registration.peer, request, relation.notified, relation.ended
-            )
-            if observation is not None:
-                if response.success and response.observe is not None:
-                    relation.observation, relation.peer = observation, registration.peer
-                else:
-                    observation.cancel()
-            return response
-
-        return await self._in_turn(send, wait)
-
-    async def _in_turn(self, send: Callable[[Registration], Awaitable[Response]], wait: float | None) -> Response:
-        if self.registration is None:
-            raise NotRegistered(self.endpoint)
-        async with await self._turns.take(self._wait(wait)):
-            registration = self.registration
-            if registration is None:
-                raise NotRegistered(self.endpoint)
-            task = asyncio.ensure_future(send(registration))
-            self._in_flight.add(task)
-            try:
-                response = await task
-            except asyncio.CancelledError:
-                if (current := asyncio.current_task()) is not None and current.cancelling():
-                    raise
-                raise PeerGone(f"{self.endpoint} left before it answered") from None
-            except RequestTimeout:
-                self._unheard()
-                raise
-            finally:
-                self._in_flight.discard(task)
-        self.heard()
-        return response
-
-    async def negotiate(
-        self, path: Path, send: Callable[[int | None], Awaitable[Response]], content_format: int | None = None
-    ) -> tuple[Response, Sequence[Entry]]:
-        """Ask in one format after the other until the device gives an answer that can be read."""
-        level = len(path)
-        error: LwM2MError | None = None
-        candidates = [content_format] if content_format is not None else self._formats.to_read(level)
-        for accept in candidates:
-            response = await send(accept)
-            if response.success:
-                try:
-                    entries = self._decode(response, accept, path)
-                except CodecError as undecodable:
-                    error = error or undecodable
-                    continue
-                if content_format is None:
-                    self._formats.can_read(level, accept)
-                return response, entries
-            refusal = _error(response)
-            error = error or refusal
-            if response.code not in REFUSALS or (
-                response.code == codes.INTERNAL_SERVER_ERROR and self._formats.knows(level)
-            ):
-                raise refusal
-        assert error is not None
-        raise error
-
-    def _decode(self, response: Response, accept: int | None, path: Path) -> Sequence[Entry]:
-        content_format = response.content_format
-        if content_format is None:
-            lwm2m = self.registration.lwm2m if self.registration is not None else "1.0"
-            content_format = assumed(accept, len(path), lwm2m)
-        return resolve_times(codec.decode(content_format, response.payload, path, self.definitions), self.context.wall)
-
-    async def _send_entries(
-        self,
-        method: int,
-        path: Path,
-        base: Path,
-        entries: Sequence[Entry],
-        *,
-        single: bool,
-        content_format: int | None,
-    ) -> Response:
-        level = len(path)
-        error: LwM2MError | None = None
-        candidates = [content_format] if content_format is not None else self._formats.to_write(level, single=single)
-        for number in candidates:
-            try:
-                payload = codec.encode(number, entries, base, self.definitions)
-            except CodecError as unencodable:
-                error = error or unencodable
-                continue
-            response = await self._request(method, path, payload=payload, content_format=number)
-            if response.success:
-                if content_format is None:
-                    self._formats.can_write(level, number)
-                return response
-            refusal = _error(response)
-            error = error or refusal
-            if response.code not in REFUSALS or (
-                response.code == codes.INTERNAL_SERVER_ERROR and self._formats.knows(level, write=True)
-            ):
-                raise refusal
-        assert error is not None
-        raise error
+        return await self.downlink.request(
+            method,
+            path,
+            query=query,
+            payload=payload,
+            content_format=content_format,
+            accept=accept,
+            wait=self.context.settings.wait,
+        )
 
     # -- called by the server
 
     def heard(self) -> None:
         """The device gave a sign of life: it is awake now."""
         self._heard_at = self.context.clock()
-        if self._turns.waiting:
-            self._turns.pump()
+        turns = self.downlink.turns
+        if turns.waiting:
+            turns.pump()
         if self.observations.needs_sync and self._available:
             self.observations.sync()
 
-    def _unheard(self) -> None:
+    def unheard(self) -> None:
         """It did not answer: in queue mode it is asleep, whatever the awake window says."""
         if self.registration is not None and self.registration.queue:
             self._heard_at = None
@@ -469,14 +363,12 @@ class Device:
         self.registration = registration
         self.security = registration.peer.security
         if former is None or former.lwm2m != registration.lwm2m:
-            self._formats = Formats(registration.lwm2m, registration.content_formats)
+            self.downlink.formats = Formats(registration.lwm2m, registration.content_formats)
         self.objects_changed()
 
     def objects_changed(self) -> None:
         """The object list is another: definitions follow, values of instances that are gone are dropped."""
-        registration = self.registration
-        assert registration is not None
-        self.definitions = self.context.registry.view(registration.objects)
+        self.definitions = self.context.registry.view(self.objects)
         self.state.drop([path for path in self.state.values if not self.has(path)])
 
     def announce(self) -> None:
@@ -489,9 +381,7 @@ class Device:
         """The registration is gone: nothing can be asked any more, and what was asked ends with PeerGone."""
         self.registration = None
         self.observations.ended()
-        self._turns.fail(lambda: PeerGone(f"the registration of {self.endpoint} ended"))
-        for task in self._in_flight:
-            task.cancel()
+        self.downlink.end()
         self._set_available(False)
 
     def _set_available(self, available: bool) -> None:
@@ -503,13 +393,3 @@ class Device:
                 callback()
             except Exception:
                 _LOGGER.exception("A listener to the availability of %s failed", self.endpoint)
-
-
-def _error(response: Response) -> ResponseError:
-    return ResponseError(response.code, response.payload[:200].decode("utf-8", "replace"))
-
-
-def _expect(response: Response) -> Response:
-    if not response.success:
-        raise _error(response)
-    return response

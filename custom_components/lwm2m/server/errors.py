@@ -1,27 +1,25 @@
-"""Errors of the server, beside those of protocol/errors.py:
+"""The errors of the server, beside those of protocol/errors.py.
 
 LwM2MError
- ├ IdentityInUse(endpoint)     the identity is on file for another endpoint
- ├ EndpointInUse(endpoint)     the endpoint has a credential already
- ├ DeviceBusy                  too many requests wait for this device already
+ ├ IdentityInUseError      the identity is on file for another endpoint, `.endpoint`
+ ├ EndpointInUseError      the endpoint, `.endpoint`, has a credential already
+ ├ DeviceBusyError         too many requests wait for the device
  └ RequestTimeout
-    └ DeviceAsleep             the device did not call while the request waited for it
+    └ DeviceAsleepError    the device did not call while the request waited for that
 """
-
-from __future__ import annotations
 
 from ..protocol.errors import LwM2MError, RequestTimeout
 
 
-class IdentityInUse(LwM2MError):
-    """The identity (or key, or certificate) is on file for another endpoint, `endpoint`."""
+class IdentityInUseError(LwM2MError):
+    """The identity (or public key, or certificate) is on file for another endpoint, `endpoint`."""
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(f"this identity is on file for {endpoint}")
         self.endpoint = endpoint
 
 
-class EndpointInUse(LwM2MError):
+class EndpointInUseError(LwM2MError):
     """The endpoint `endpoint` has a credential already, and nobody asked to replace it."""
 
     def __init__(self, endpoint: str) -> None:
@@ -29,9 +27,9 @@ class EndpointInUse(LwM2MError):
         self.endpoint = endpoint
 
 
-class DeviceBusy(LwM2MError):
-    """Too many requests wait for this device already."""
+class DeviceBusyError(LwM2MError):
+    """Too many requests wait for the device already."""
 
 
-class DeviceAsleep(RequestTimeout):
+class DeviceAsleepError(RequestTimeout):
     """The device did not call while the request waited for it to be awake."""

@@ -56,7 +56,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class SendReceived:
-    """The device used Send (LwM2M 1.1.1 section 6.4.7); `device.values` holds it already. Times are absolute seconds."""
+    """The device used Send (LwM2M 1.1); `device.values` holds it already. Times are absolute seconds."""
 
     device: Device
     entries: Sequence[Entry]

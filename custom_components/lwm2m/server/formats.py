@@ -60,14 +60,20 @@ class Formats:
             candidates.insert(0, first)
         return candidates
 
-    def knows(self, level: int, *, write: bool = False) -> bool:
-        """Whether a format was seen to work at this level, so that 5.00 means what it says."""
-        return min(level, RESOURCE_LEVEL) in (self._write if write else self._read)
+    def knows_read(self, level: int) -> bool:
+        """Whether a format was seen to work for reading at this level."""
+        return min(level, RESOURCE_LEVEL) in self._read
+
+    def knows_write(self, level: int) -> bool:
+        """Whether a format was seen to work for writing at this level."""
+        return min(level, RESOURCE_LEVEL) in self._write
 
     def can_read(self, level: int, accept: int | None) -> None:
+        """It answered a request with this Accept option (None: without one)."""
         self._read[min(level, RESOURCE_LEVEL)] = accept
 
     def can_write(self, level: int, content_format: int) -> None:
+        """It took a payload of this format."""
         self._write[min(level, RESOURCE_LEVEL)] = content_format
 
 

@@ -1,18 +1,19 @@
 """The observations of one device: what is wanted, what the device grants, and what to do where it grants nothing.
 
 An observation lives as long as the registration and the association that it was made over. What is wanted outlives
-both: `sync` brings the device in line after every registration, update and loss. A path that the device will not observe
-is read once after every registration and update instead.
+both: `sync` brings the device in line after every registration, update and loss. A path that the device will not
+observe is read once after every registration and update instead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..protocol import codec, codes
+from ..protocol.content_format import ContentFormat
 from ..protocol.errors import LwM2MError, ProtocolError, ResponseError
 from ..protocol.messages import Entry
 from ..protocol.path import Path
@@ -21,16 +22,17 @@ from .values import resolve_times
 
 if TYPE_CHECKING:
     from ..coap.messages import Response
+    from ..coap.observe import Observation
     from ..coap.remote import Peer
-    from ..coap.server import Observation
     from .device import Device
 
 _LOGGER = logging.getLogger(__name__)
 
-_NOTHING: Sequence[Entry] = ()
-
 MOVED_DELAY = 2.0
 """Seconds between a device's new handshake and our requests over it, if it says nothing itself."""
+
+LOST_LIMIT = 3
+"""Times that a device may end an observation between two updates before it is no longer asked for it."""
 
 _NOT_READABLE = frozenset((codes.NOT_FOUND, codes.UNAUTHORIZED, codes.FORBIDDEN))
 """Refusals after which a plain read has no better chance."""
@@ -39,13 +41,14 @@ _NOT_READABLE = frozenset((codes.NOT_FOUND, codes.UNAUTHORIZED, codes.FORBIDDEN)
 class Relation:
     """One wanted path, by `watchers` or by an `explicit` observe.
 
-    `observation` and `peer` are set while it is live. `refused`: the device does not grant it; where it is `readable`
-    all the same, `read_due` asks for the next read.
+    `observation` and `peer` are set while it is live; `accept` is the format of notifications that name none.
+    `refused`: the device does not grant it, or ended it `lost` times; where it is `readable` all the same, `read_due`
+    asks for the next read.
     """
 
     __slots__ = (
-        "_device", "_entries", "_format", "_named", "_payload", "accept", "explicit", "observation", "path", "peer",
-        "read_due", "readable", "refused", "watchers",
+        "_decode", "_device", "_format", "_garbled", "_named", "accept", "explicit", "lost", "observation", "path",
+        "peer", "read_due", "readable", "refused", "watchers",
     )  # fmt: skip
 
     def __init__(self, device: Device, path: Path) -> None:
@@ -53,7 +56,7 @@ class Relation:
         self.path = path
         self.watchers = 0
         self.explicit = False
-        self.accept: int | None = None
+        self.accept: int = ContentFormat.TEXT
         self.observation: Observation | None = None
         self.peer: Peer | None = None
         self.reset()
@@ -61,26 +64,28 @@ class Relation:
     def reset(self) -> None:
         """Nothing is known of what the device grants."""
         self.refused = False
+        self.lost = 0
         self.readable = True
         self.read_due = False
-        self.forget_payload()
+        self.forget()
 
     def refuse(self, *, readable: bool, read_due: bool) -> None:
+        """The device does not grant it."""
         self.refused = True
         self.readable = readable
         self.read_due = read_due and readable
 
-    def forget_payload(self) -> None:
-        """The next notification is decoded even if it equals the last one."""
-        self._payload: bytes | None = None
+    def forget(self) -> None:
+        """Nothing that was remembered of earlier notifications holds for the next one."""
+        self._decode: Callable[[bytes], list[Entry]] | None = None
         self._format: int | None = None
-        self._entries: Sequence[Entry] = _NOTHING
+        self._garbled = False
         self._named: list[Path] | None = None
 
     def drop(self) -> None:
         """Forget the observation here; a notification that still comes is answered with a reset."""
         observation, self.observation, self.peer = self.observation, None, None
-        self.forget_payload()
+        self.forget()
         if observation is not None:
             observation.cancel()
 
@@ -88,46 +93,46 @@ class Relation:
         """A notification came (the hot path: once per notification of every device)."""
         device = self._device
         device.heard()
-        payload = response.payload
         content_format = response.content_format
-        if payload == self._payload and content_format == self._format:
-            entries = self._entries
-        else:
-            try:
-                entries = codec.decode(
-                    self.accept if content_format is None else content_format,  # type: ignore[arg-type]
-                    payload,
-                    self.path,
-                    device.definitions,
-                )
-            except ProtocolError as error:
-                _LOGGER.warning("%s: notification of %s not understood: %s", device.endpoint, self.path, error)
-                return
-            timed = resolve_times(entries, device.context.wall)
-            if timed is entries:
-                self._payload, self._format, self._entries = payload, content_format, entries
-            else:
-                self.forget_payload()
-                entries = timed
-            self.take(entries)
+        decode = self._decode
+        try:
+            if decode is None or content_format != self._format:
+                number = self.accept if content_format is None else content_format
+                decode = self._decode = codec.decoder(number, self.path, device.definitions, device.root)
+                self._format = content_format
+            entries: Sequence[Entry] = decode(response.payload)
+        except ProtocolError as error:
+            level = logging.DEBUG if self._garbled else logging.WARNING
+            _LOGGER.log(level, "%s: notification of %s not understood: %s", device.endpoint, self.path, error)
+            self._garbled = True
+            return
+        entries = resolve_times(entries, device.context.wall)
+        self.take(entries)
         context = device.context
         if context.listens(Notification):
             context.emit(Notification(device, self.path, entries))
 
     def take(self, entries: Sequence[Entry]) -> None:
         """Store all that there is at and below the path; what was named before and is not any more is gone."""
+        state = self._device.state
+        if len(entries) == 1 and entries[0].path == self.path:
+            state.store(entries)
+            return
         named = [entry.path for entry in entries]
         if named == self._named:
-            self._device.state.store(entries)
+            state.store(entries)
         else:
-            self._device.state.replace(self.path, entries)
+            state.replace(self.path, entries)
             self._named = named
 
     def ended(self, reason: str) -> None:
         """The observation ended without us: an error notification, a reset, a lost association."""
         _LOGGER.debug("%s: observation of %s ended: %s", self._device.endpoint, self.path, reason)
         self.observation = self.peer = None
-        self.forget_payload()
+        self.forget()
+        self.lost += 1
+        if self.lost >= LOST_LIMIT:
+            self.refuse(readable=True, read_due=False)
         self._device.observations.needs_sync = True
 
 
@@ -151,6 +156,7 @@ class Observations:
         return len(self._relations)
 
     def get(self, path: Path) -> Relation | None:
+        """The relation of exactly this path."""
         return self._relations.get(path)
 
     def covers(self, path: Path) -> bool:
@@ -161,6 +167,7 @@ class Observations:
         )
 
     def want(self, path: Path) -> Relation:
+        """The relation of this path, made where there is none."""
         relation = self._relations.get(path)
         if relation is None:
             relation = self._relations[path] = Relation(self._device, path)
@@ -181,8 +188,9 @@ class Observations:
     def updated(self, objects_changed: bool) -> None:
         """After an update: what went missing is established again, what is refused is read again."""
         for relation in self._relations.values():
-            if objects_changed:
+            if objects_changed or relation.lost >= LOST_LIMIT:
                 relation.reset()
+            relation.lost = 0
             relation.read_due = relation.refused and relation.readable
         self.sync()
 
@@ -230,7 +238,9 @@ class Observations:
             while self._again:
                 self._again = False
                 for relation in list(self._relations.values()):
-                    while self._lacks(relation) and self._relations.get(relation.path) is relation:
+                    for _ in range(2):  # what is refused is read at once
+                        if not self._lacks(relation) or self._relations.get(relation.path) is not relation:
+                            break
                         if not await self._serve(relation):
                             self.needs_sync = True
                             break
@@ -244,15 +254,14 @@ class Observations:
         try:
             if relation.refused:
                 relation.read_due = False
-                await device.read(path, wait=None)
+                await device.refresh(path)
             else:
                 entries = await self.establish(relation, wait=None)
                 if relation.observation is not None and device.context.listens(Notification):
                     device.context.emit(Notification(device, path, entries))
         except (ResponseError, ProtocolError) as error:
             _LOGGER.info("%s: %s cannot be observed or read: %s", device.endpoint, path, error)
-            if relation.refused:
-                relation.readable = relation.read_due
+            relation.readable = relation.read_due  # False once the read itself was refused
         except LwM2MError as error:
             _LOGGER.info("%s: %s is not observed for now: %s", device.endpoint, path, error)
             return False
@@ -263,11 +272,10 @@ class Observations:
 
         `relation.refused` is set where the device answers with an error, which is raised, or without observing.
         """
+        downlink = self._device.downlink
         relation.drop()
         try:
-            response, entries = await self._device.negotiate(
-                relation.path, lambda accept: self._device.observe_once(relation, accept, wait)
-            )
+            entries = await downlink.negotiate(relation.path, lambda accept: downlink.observe(relation, accept, wait))
         except ResponseError as error:
             relation.refuse(readable=error.code not in _NOT_READABLE, read_due=True)
             raise

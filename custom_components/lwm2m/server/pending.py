@@ -13,7 +13,7 @@ from ..protocol.errors import LwM2MError
 from ..security.credential import Psk, SecurityMode
 from ..security.identity import PskIdentity
 from ..security.policy import Reason, Refusal
-from .errors import EndpointInUse, IdentityInUse
+from .errors import EndpointInUseError, IdentityInUseError
 from .events import CandidateChanged, UnknownPeer
 
 if TYPE_CHECKING:
@@ -104,10 +104,12 @@ class Candidate:
 
     @property
     def identity(self) -> bytes:
+        """The PSK identity that it is for."""
         return self.credential.identity
 
     @property
     def key(self) -> bytes:
+        """The key that it is about."""
         return self.credential.key
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -119,8 +121,8 @@ class Candidate:
         """Make it the credential of its endpoint (the one it registered as, else the expected one), and return that.
 
         Association and registration go on. A former credential of the endpoint ends. Raises LwM2MError if no endpoint
-        is known, IdentityInUse if the identity is on file for another one, EndpointInUse if an unexpected endpoint has a
-        credential already.
+        is known, IdentityInUseError if the identity is on file for another one, EndpointInUseError if an endpoint that
+        was not expected has a credential already.
         """
         return self._pending.adopt(self)
 
@@ -155,6 +157,7 @@ class Candidate:
         self.changed()
 
     def changed(self) -> None:
+        """Tell the listeners."""
         for callback in tuple(self._listeners):
             try:
                 callback()
@@ -190,6 +193,7 @@ class Pending:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
+        """Those that are neither adopted nor cancelled."""
         return tuple(self._candidates)
 
     def forget(self, key: str) -> None:
@@ -203,11 +207,11 @@ class Pending:
     def watch(self, credential: Psk, expected_endpoint: str | None = None) -> Candidate:
         """Let this credential in and see what comes. One that was watched for the same identity is cancelled.
 
-        Raises IdentityInUse if the identity is on file for an endpoint other than the expected one.
+        Raises IdentityInUseError if the identity is on file for an endpoint other than the expected one.
         """
         endpoint = self._authorizer.endpoint_of(PskIdentity(credential.identity))
         if endpoint is not None and endpoint != expected_endpoint:
-            raise IdentityInUse(endpoint)
+            raise IdentityInUseError(endpoint)
         candidate = Candidate(self, credential, expected_endpoint)
         if (former := self._authorizer.add_candidate(candidate)) is not None:
             self.cancel(former)
@@ -223,7 +227,7 @@ class Pending:
         if candidate in self._candidates:
             filed = self._authorizer.credential(endpoint)
             if filed is not None and endpoint != candidate.expected_endpoint:
-                raise EndpointInUse(endpoint)
+                raise EndpointInUseError(endpoint)
             self._authorizer.set_credential(endpoint, candidate.credential, keep=candidate.peer)
             self._drop(candidate)
         return endpoint
@@ -239,7 +243,7 @@ class Pending:
         self._authorizer.drop_candidate(candidate)
 
     def refused(self, host: str, refusal: Refusal) -> Refusal:
-        """Take in a refused handshake; returns the refusal with the endpoint filled in where the identity is on file."""
+        """Take in a refused handshake; returns it with the endpoint filled in where the identity is on file."""
         identity = refusal.identity_bytes
         if refusal.reason is Reason.WRONG_KEY and identity is not None:
             candidate, endpoint = self._authorizer.wrong_key(identity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from ..coap.remote import Peer
     from ..protocol.path import Path
 
-DEFAULT_LIFETIME = 86400
-"""Seconds, where a Register names none (LwM2M 1.1.1 section 6.2.1)."""
-
 
 def owner_of(peer: Peer) -> Hashable:
     """Who is behind this peer: the proven identity, or for NoSec (which proves nothing) the address it calls from."""
@@ -25,17 +22,19 @@ def owner_of(peer: Peer) -> Hashable:
 
 
 def grace_of(lifetime: int) -> float:
-    """Seconds that a registration outlives its lifetime: a fifth of it, at least 5 (an update's first
-    retransmissions) and at most 93 (MAX_TRANSMIT_WAIT of RFC 7252, after which an update has failed for good)."""
+    """Seconds that a registration outlives its lifetime.
+
+    A fifth of it, at least 5 (an update's first retransmissions) and at most 93 (MAX_TRANSMIT_WAIT of RFC 7252, after
+    which an update has failed for good).
+    """
     return min(max(lifetime / 5, 5.0), 93.0)
 
 
 class Registration:
     """One registration of one endpoint.
 
-    `location` is the ID of rd/ID; `expires_at` is server-clock time without grace, None for a lifetime of 0, which
-    clients send for "infinite"; `objects` maps object and object instance paths to the object version; `root` is the
-    path prefix of the client.
+    `location` is the ID of rd/ID; `expires_at` is server-clock time without grace; `objects` maps object and object
+    instance paths to the object version; `root` is the path prefix of the client.
     """
 
     __slots__ = (
@@ -54,12 +53,12 @@ class Registration:
         self.queue = request.queue
         self.sms = request.sms
         self.root: tuple[str, ...] = request.objects.root
-        self.objects: dict[Path, str] = request.objects.objects
+        self.objects: Mapping[Path, str] = request.objects.objects
         self.content_formats: tuple[int, ...] = request.objects.content_formats
         self.attributes = request.attributes
         self.registered_at = now
         self.updated_at = now
-        self.expires_at: float | None = now + request.lifetime if request.lifetime else None
+        self.expires_at = now + request.lifetime
 
     def __repr__(self) -> str:
         return f"<Registration rd/{self.location} of {self.endpoint!r}>"
@@ -75,7 +74,7 @@ class Registration:
         if request.sms is not None:
             self.sms = request.sms
         self.updated_at = now
-        self.expires_at = now + self.lifetime if self.lifetime else None
+        self.expires_at = now + self.lifetime
         if request.objects is None:
             return False
         changed = request.objects.objects != self.objects
@@ -83,9 +82,9 @@ class Registration:
         return changed
 
     @property
-    def ends_at(self) -> float | None:
+    def ends_at(self) -> float:
         """Server-clock time at which it expires: lifetime and grace."""
-        return None if self.expires_at is None else self.expires_at + grace_of(self.lifetime)
+        return self.expires_at + grace_of(self.lifetime)
 
 
 class Registrations:
@@ -107,12 +106,15 @@ class Registrations:
 
     @property
     def full(self) -> bool:
+        """No more may be added."""
         return len(self._by_location) >= self.limit
 
     def at(self, location: str) -> Registration | None:
+        """The one at rd/`location`."""
         return self._by_location.get(location)
 
     def of_endpoint(self, endpoint: str) -> Registration | None:
+        """The one of this endpoint."""
         return self._by_endpoint.get(endpoint)
 
     def of_owner(self, owner: Hashable) -> list[Registration]:
@@ -120,6 +122,7 @@ class Registrations:
         return self._by_owner.get(owner, [])
 
     def new_location(self) -> str:
+        """A location that no present registration has."""
         while (location := secrets.token_hex(4)) in self._by_location:
             pass
         return location
@@ -132,6 +135,7 @@ class Registrations:
         self.reschedule(registration)
 
     def remove(self, registration: Registration) -> None:
+        """Drop it."""
         del self._by_location[registration.location]
         del self._by_endpoint[registration.endpoint]
         mine = self._by_owner[registration.owner]
@@ -141,10 +145,10 @@ class Registrations:
         self._due.pop(registration.location, None)
 
     def reschedule(self, registration: Registration) -> None:
-        """After `expires_at` changed. An entry that comes up too early is corrected then, so an update costs nothing."""
+        """After `expires_at` changed; an entry that comes up too early is corrected then, so updates cost nothing."""
         ends_at = registration.ends_at
         location = registration.location
-        if ends_at is None or ((due := self._due.get(location)) is not None and due <= ends_at):
+        if (due := self._due.get(location)) is not None and due <= ends_at:
             return
         self._due[location] = ends_at
         if len(self._heap) > 2 * len(self._due) + 64:  # mostly entries of what is gone or was shortened
@@ -164,9 +168,7 @@ class Registrations:
             if self._due.get(location) != due:
                 continue
             del self._due[location]
-            registration = self._by_location.get(location)
-            if registration is None or registration.ends_at is None:
-                continue
+            registration = self._by_location[location]
             if registration.ends_at > now:
                 self.reschedule(registration)
                 continue

@@ -31,7 +31,7 @@ def receive_send(server: Server, peer: Peer, request: Request) -> tuple[Response
     if request.content_format not in _FORMATS:
         return Response(codes.BAD_REQUEST, b"Send needs SenML"), None
     try:
-        entries = codec.decode(request.content_format, request.payload, Path(), device.definitions)
+        entries = codec.decode(request.content_format, request.payload, Path(), device.definitions, device.root)
     except ProtocolError as error:
         return Response(codes.BAD_REQUEST, str(error).encode()[:120]), None
     if not entries:

@@ -7,15 +7,15 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..coap.messages import Request, Response
 from ..coap.server import CoapServer
-from ..dtls.endpoint import make_endpoint
+from ..dtls.endpoint import Endpoint, EngineName, make_endpoint
 from ..protocol.objects.registry import Registry
 from ..security.credential import Credential
 from ..security.identity import NoSecurity, may_be
-from ..security.policy import Policy, Reason, Refusal
+from ..security.policy import Policy, Refusal
 from .authorizer import Authorizer
 from .context import Context, Settings
 from .device import Device
@@ -26,19 +26,21 @@ from .uplink import Uplink
 
 if TYPE_CHECKING:
     from ..coap.remote import Peer
-    from ..dtls.events import NetworkPath
+    from ..dtls.association import NetworkPath
+    from ..security.server_identity import ServerIdentity
 
 _LOGGER = logging.getLogger(__name__)
 
 PEERS_PER_IDENTITY = 2
-"""Associations of one identity that are kept: the newest, and the one before until the device speaks over the newest."""
+"""Associations of one identity that are kept: the newest, and the one before it until the device uses the newest."""
 
 
 class Server:
-    """An LwM2M server. Lives on the running loop; credentials, devices and watchers may be set up before `start` and
-    stay over `stop` and the next `start`, registrations do not.
+    """An LwM2M server on the running loop.
 
-    `server_identity` is handed to the DTLS engine, `engine` chooses one by name, `limit` caps registrations.
+    Credentials, devices and watchers may be set up before `start` and stay over `stop` and the next `start`,
+    registrations do not. `server_identity` is handed to the DTLS engine, `engine` chooses one by name, `limit` caps
+    registrations.
     """
 
     def __init__(
@@ -46,8 +48,8 @@ class Server:
         *,
         registry: Registry | None = None,
         policy: Policy | None = None,
-        server_identity: Any = None,
-        engine: str | None = None,
+        server_identity: ServerIdentity | None = None,
+        engine: EngineName | None = None,
         settings: Settings | None = None,
         limit: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
@@ -62,7 +64,7 @@ class Server:
         self._peers: dict[Hashable, list[Peer]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._endpoint: Any = None
+        self._endpoint: Endpoint | None = None
         self._uplink = Uplink(self)
         self._coap = CoapServer(self, clock=clock)
         self.context = Context(
@@ -83,6 +85,7 @@ class Server:
 
     @property
     def running(self) -> bool:
+        """Between `start` and `stop`."""
         return self._endpoint is not None
 
     @property
@@ -102,17 +105,15 @@ class Server:
 
     @property
     def suites(self) -> tuple[str, ...]:
-        """IANA names of the cipher suites that are served."""
-        return tuple(suite.name for suite in self._policy.suites)
+        """IANA names of the cipher suites that are served, while running."""
+        return self._endpoint.suites if self._endpoint is not None else ()
 
     async def start(self, host: str = "", *, coaps_port: int | None = 5684, coap_port: int | None = None) -> None:
         """Open the ports (None: not that one; 0: any free one). Host "" is all interfaces. OSError if one is taken.
 
         On the NoSec port every endpoint may register that has no credential.
         """
-        endpoint = make_endpoint(
-            self.authorizer, self._policy, server_identity=self._identity, engine=self._engine
-        )
+        endpoint = make_endpoint(self.authorizer, self._policy, server_identity=self._identity, engine=self._engine)
         await self._coap.start(
             endpoint=endpoint,
             secure=None if coaps_port is None else (host, coaps_port),

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ..protocol.errors import LwM2MError, RequestTimeout
-from .errors import DeviceAsleep, DeviceBusy
+from .errors import DeviceAsleepError, DeviceBusyError
 
 WAITING_LIMIT = 200
 """Requests that may wait for one device."""
 
 
 class Turns:
-    """First come, first served. `may_send` says whether the device can be reached now; call `pump` when that changes."""
+    """First come, first served; `may_send` says whether the device can be reached, call `pump` when that changes."""
 
     __slots__ = ("_active", "_may_send", "_waiting", "limit")
 
@@ -27,29 +27,30 @@ class Turns:
 
     @property
     def waiting(self) -> int:
+        """How many wait."""
         return len(self._waiting)
 
-    async def take(self, timeout: float | None) -> Turn:
-        """Wait for a turn, as `async with await turns.take(…)`; at most `timeout` seconds.
+    async def take(self, patience: float | None) -> Turn:
+        """Wait for a turn, as `async with await turns.take(…)`; at most `patience` seconds (None: for ever).
 
-        Raises DeviceBusy at once if too many wait, DeviceAsleep or RequestTimeout when the time is over, or what
-        `fail` was given.
+        Raises DeviceBusyError at once if too many wait, DeviceAsleepError or RequestTimeout when the time is over, or
+        what `fail` was given.
         """
         if self._active < self.limit and not self._waiting and self._may_send():
             self._active += 1
             return Turn(self)
         if len(self._waiting) >= WAITING_LIMIT:
-            raise DeviceBusy(f"{len(self._waiting)} requests wait for this device already")
+            raise DeviceBusyError(f"{len(self._waiting)} requests wait for this device already")
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 await future
         except TimeoutError:
             self._leave(future)
             if self._may_send():
-                raise RequestTimeout(f"other requests to this device took all of {timeout:.0f} s") from None
-            raise DeviceAsleep(f"the device sleeps and did not call within {timeout:.0f} s") from None
+                raise RequestTimeout(f"other requests to this device took all of {patience:.0f} s") from None
+            raise DeviceAsleepError(f"the device sleeps and did not call within {patience:.0f} s") from None
         except BaseException:
             self._leave(future)
             raise
@@ -62,6 +63,7 @@ class Turns:
             self.give_back()  # the turn came in the moment of leaving
 
     def give_back(self) -> None:
+        """A turn is over."""
         self._active -= 1
         self.pump()
 

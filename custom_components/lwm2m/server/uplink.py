@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ..coap.messages import Request, Response
 from ..protocol import codes
-from ..protocol.errors import ProtocolError, RegistrationError
 from ..protocol.messages import RegisterRequest, UpdateRequest
 from ..security.identity import CertificateIdentity, NoSecurity, may_be, printable
 from ..security.policy import Reason, Refusal
@@ -27,13 +26,13 @@ type Answer = tuple[Response, Callable[[], None] | None]
 """A response, and what to do once it has left."""
 
 
-def bad_request(detail: str, code: int = codes.BAD_REQUEST) -> Answer:
-    """An answer whose diagnostic payload says to the device's developer what is wrong with the request."""
-    return Response(code, detail.encode()[:120]), None
+def bad_request(detail: str) -> Answer:
+    """A 4.00 whose diagnostic payload says to the device's developer what is wrong with the request."""
+    return Response(codes.BAD_REQUEST, detail.encode()[:120]), None
 
 
 class Uplink:
-    """Answers the requests of peers; every answer is made at once."""
+    """Answers the requests of peers at once; a ProtocolError that it raises is an answer too, by its code."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -49,7 +48,7 @@ class Uplink:
                 return self._deregister(peer, location)
             case ("dp",), codes.POST:
                 return receive_send(self._server, peer, request)
-            case (("rd",) | ("rd", _) | ("dp",)), _:
+            case ((("rd",) | ("rd", _) | ("dp",)), _):
                 return Response(codes.METHOD_NOT_ALLOWED), None
         return Response(codes.NOT_FOUND), None
 
@@ -58,12 +57,7 @@ class Uplink:
     def _register(self, peer: Peer, request: Request) -> Answer:
         if not request.confirmable:
             return bad_request("a Register must be confirmable")
-        try:
-            register = RegisterRequest.parse(request.query, request.payload)
-        except RegistrationError as error:
-            return bad_request(str(error), error.code)
-        except ProtocolError as error:
-            return bad_request(str(error))
+        register = RegisterRequest.parse(request.query, request.payload)
         server = self._server
         endpoint = register.endpoint or self._implied_endpoint(peer)
         if not endpoint:
@@ -90,8 +84,7 @@ class Uplink:
         return Response(codes.CREATED, location=("rd", registration.location)), announce
 
     def _candidate(self, peer: Peer) -> Candidate | None:
-        candidate: Candidate | None = self._server.candidate_of(peer)
-        return candidate
+        return self._server.candidate_of(peer)
 
     def _implied_endpoint(self, peer: Peer) -> str | None:
         """The endpoint that the credential is for, where a Register names none."""
@@ -116,7 +109,7 @@ class Uplink:
             if credential is not None and endpoint != candidate.expected_endpoint:
                 detail = f"{printable(endpoint)} has another credential on file"
             elif candidate.endpoint is not None and candidate.endpoint != endpoint:
-                detail = f"{printable(candidate.endpoint)} now registers as {printable(endpoint)}: two devices of one identity?"
+                detail = f"the identity of {printable(candidate.endpoint)} also registers as {printable(endpoint)}"
             elif present is not None and server.candidate_of(present.peer) not in (None, candidate):
                 detail = f"another new device has registered as {printable(endpoint)} already"
         elif isinstance(identity, NoSecurity) and credential is None:
@@ -142,10 +135,7 @@ class Uplink:
         registration = self._own(peer, location)
         if not isinstance(registration, Registration):
             return registration
-        try:
-            update = UpdateRequest.parse(request.query, request.payload)
-        except ProtocolError as error:
-            return bad_request(str(error))
+        update = UpdateRequest.parse(request.query, request.payload, registration.lwm2m)
         server = self._server
         changed = registration.update(update, server.context.clock())
         server.renewed(registration, peer)

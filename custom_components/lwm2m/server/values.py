@@ -49,10 +49,12 @@ class Values:
         self._callbacks: dict[Path, tuple[Watcher, ...]] = {}
 
     def add_watcher(self, path: Path, callback: Watcher) -> None:
+        """Call back for changes at and below a path."""
         self._watchers.setdefault(path, []).append(callback)
         self._callbacks.clear()
 
     def remove_watcher(self, path: Path, callback: Watcher) -> None:
+        """Undo `add_watcher`."""
         watchers = self._watchers[path]
         watchers.remove(callback)
         if not watchers:
