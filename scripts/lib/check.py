@@ -1,0 +1,176 @@
+"""`scripts/develop --check`: the main job from a device's first hello to its entities, driven from outside.
+
+In a fresh configuration and on free ports. Each step is printed when it was seen; the first that is not ends the run.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import devices
+from .hass_client import HassClient, HassError
+from .home import PASSWORD, PYTHON, USER, Home, free_port
+
+DOMAIN = "lwm2m"
+LIMIT = 90  # seconds for everything
+SENSOR = devices.Settings(
+    make="sensor", endpoint="urn:dev:ops:0A1B2C-THP2-2600037", identity="climate-cellar", interval=0
+)
+PLUG = devices.Settings(make="plug", endpoint="urn:dev:ops:0A1B2C-SP16-2600074", identity="plug-kitchen", interval=0)
+WRONG_KEY = bytes(16)
+
+type AddServer = Callable[[HassClient, int], Awaitable[None]]
+
+
+class Steps:
+    """Says each step as it is seen, with the time since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._number = 0
+
+    def seen(self, what: str) -> None:
+        """Print one step."""
+        self._number += 1
+        print(f"{self._number:2}. {time.monotonic() - self._start:5.1f} s  {what}", flush=True)
+
+
+async def check(*, port: int, add_server: AddServer) -> None:
+    """Go through all steps; HassError, HomeError or DeviceError at the first that does not come."""
+    folder = Path(tempfile.mkdtemp(prefix="lwm2m-check-"))
+    steps = Steps()
+    home = Home(folder / "config", port, log_level="debug")
+    try:
+        async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
+            await home.seed()
+            await stack.enter_async_context(home.running())
+            client = await stack.enter_async_context(HassClient.connect(home.url, USER, PASSWORD))
+            await client.until_running()
+            steps.seen(f"Home Assistant runs at {home.url}")
+            coaps_port = free_port(socket.SOCK_DGRAM)
+            await add_server(client, coaps_port)
+            steps.seen(f"the server entry listens on 127.0.0.1:{coaps_port}")
+
+            async def start(settings: devices.Settings) -> devices.Device:
+                log = folder / "devices.log"
+                return await stack.enter_async_context(devices.running(PYTHON, settings, port=coaps_port, log=log))
+
+            sensor, plug = await start(SENSOR), await start(PLUG)
+            await pair(client, sensor, steps, wrong_first=True)
+            await pair(client, plug, steps)
+            await follow_sensor(client, sensor, steps)
+            await turn_on(client, plug, steps)
+            await leave_and_return(client, sensor, steps)
+        steps.seen("all stopped")
+    except BaseException as error:
+        show_logs(home, folder)
+        if isinstance(error, TimeoutError):
+            raise HassError(f"not done in {LIMIT} s") from None
+        raise
+    finally:
+        if "LWM2M_KEEP" not in os.environ:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def show_logs(home: Home, folder: Path) -> None:
+    """Print the end of what the processes said, for finding out why."""
+    for log in (home.log, folder / "devices.log"):
+        if log.exists():
+            lines = log.read_text(errors="replace").splitlines()[-60:]
+            print(f"--- the end of {log.name} ---", *lines, sep="\n", flush=True)
+
+
+async def pair(client: HassClient, device: devices.Device, steps: Steps, *, wrong_first: bool = False) -> None:
+    """Take a device from its card to its entry."""
+    settings = device.settings
+    flow = await client.until_flow(DOMAIN, lambda flow: settings.identity in str(flow["context"]["title_placeholders"]))
+    steps.seen(f"{settings.identity} appears as a discovered flow")
+    flow_id = flow["flow_id"]
+    step = await expect(client, flow_id, None, step_id="psk")
+    if wrong_first:
+        device.forget()
+        step = await expect(client, flow_id, {"key": WRONG_KEY.hex()}, step_id="psk")
+        if step["errors"] != {"key": "wrong_key"}:
+            raise HassError(f"a wrong key was not named as such: {step}")
+        await device.until("handshake_failed")
+        steps.seen(f"{settings.identity}: the wrong key is named as wrong after the device's handshake with it")
+    step = await expect(client, flow_id, {"key": settings.key.hex()}, step_id="finish")
+    if settings.endpoint not in str(step["description_placeholders"]):
+        raise HassError(f"the endpoint name is not shown: {step}")
+    steps.seen(f"{settings.identity}: the right key is proven, the endpoint is {settings.endpoint}")
+    step = await client.flow_step(flow_id, {})
+    if step["type"] != "create_entry" or step["result"]["state"] != "loaded":
+        raise HassError(f"no entry was created: {step}")
+    steps.seen(f"{settings.identity}: the entry {step['title']!r} is created")
+
+
+async def expect(client: HassClient, flow_id: str, answer: dict[str, Any] | None, *, step_id: str) -> dict[str, Any]:
+    """Answer a step and return the next one, which must be that."""
+    step = await client.flow_step(flow_id, answer)
+    if step.get("step_id") != step_id:
+        raise HassError(f"the step {step_id} was to come, and came: {step}")
+    return step
+
+
+async def entity_of(client: HassClient, device: devices.Device, path: str) -> str:
+    """Return the entity id of a resource, once it is registered and has a state."""
+    unique_id = device.settings.endpoint + path
+    async with asyncio.timeout(20):
+        while (entity_id := (await client.entity_ids(DOMAIN)).get(unique_id)) is None:
+            await asyncio.sleep(0.1)
+    await client.until_state(entity_id, lambda state: state not in {"missing", "unavailable", "unknown"})
+    return entity_id
+
+
+async def follow_sensor(client: HassClient, device: devices.Device, steps: Steps) -> None:
+    """See the device's value in the state, and its changes."""
+    entity_id = await entity_of(client, device, "/3303/0/5700")
+    await client.until_state(entity_id, partial(equals, 21.5))
+    steps.seen(f"{entity_id} has the device's value, 21.5")
+    for value in (23.75, -4.5):
+        await device.tell(f"set /3303/0/5700 {value}")
+        await client.until_state(entity_id, partial(equals, value))
+        steps.seen(f"{entity_id} follows to {value}")
+
+
+def equals(value: float, state: str) -> bool:
+    """Return whether a state is that number."""
+    try:
+        return float(state) == value
+    except ValueError:
+        return False
+
+
+async def turn_on(client: HassClient, device: devices.Device, steps: Steps) -> None:
+    """Turn a switch on by an action, see it in the device's own output and in the state."""
+    entity_id = await entity_of(client, device, "/3312/0/5850")
+    device.forget()
+    await client.act("switch.turn_on", entity_id)
+    await device.until("written", lambda event: event["path"] == "/3312/0/5850" and event["value"] is True)
+    steps.seen(f"{entity_id} was turned on: the device says so")
+    await client.until_state(entity_id, "on")
+    steps.seen(f"{entity_id} is on")
+
+
+async def leave_and_return(client: HassClient, device: devices.Device, steps: Steps) -> None:
+    """See a device's entities become unavailable when it deregisters, and available when it comes back."""
+    entity_ids = [
+        id_ for unique, id_ in (await client.entity_ids(DOMAIN)).items() if unique.startswith(device.settings.endpoint)
+    ]
+    shown = [entity_id for entity_id in entity_ids if entity_id in client.states]
+    await device.tell("leave")
+    for entity_id in shown:
+        await client.until_state(entity_id, "unavailable")
+    steps.seen(f"the device has left: its {len(shown)} entities are unavailable")
+    await device.tell("return")
+    for entity_id in shown:
+        await client.until_state(entity_id, lambda state: state != "unavailable")
+    steps.seen("the device is back: they are available")

@@ -1,0 +1,114 @@
+"""`scripts/develop`: a real Home Assistant with this integration and simulated devices, until Ctrl-C.
+
+`scripts/develop --check` is the same unattended, in a fresh configuration and beside anything else: see check.py.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+
+from . import check, devices
+from .hass_client import HassClient, HassError
+from .home import PASSWORD, PYTHON, ROOT, USER, Home, HomeError, free_port, is_free
+
+FOLDER = ROOT / "demo"
+PORT, COAPS_PORT = 8123, 5684
+DOMAIN = "lwm2m"
+
+DEVICES = (
+    devices.Settings(make="sensor", endpoint="urn:dev:ops:0A1B2C-THP2-2600037", identity="climate-cellar"),
+    devices.Settings(
+        make="plug", endpoint="urn:dev:ops:0A1B2C-SP16-2600074", identity="urn:dev:ops:0A1B2C-SP16-2600074"
+    ),
+    devices.Settings(make="light", endpoint="urn:dev:ops:0A1B2C-LC9-2600111", identity="lamp-hall"),
+)
+
+
+async def add_server(client: HassClient, port: int) -> None:
+    """Add the entry of the LwM2M server, listening on loopback, unless it is there."""
+    if await client.request("GET", f"api/config/config_entries/entry?domain={DOMAIN}"):
+        return
+    step = await client.start_flow(DOMAIN)
+    step = await client.flow_step(step["flow_id"], {"ports": {"port": port, "interface": "127.0.0.1"}})
+    if step["type"] != "create_entry":
+        raise HassError(f"the server entry was not created: {step}")
+
+
+async def develop() -> None:
+    """Run it all until cancelled, or until Home Assistant ends of itself."""
+    for port, kind in ((PORT, socket.SOCK_STREAM), (COAPS_PORT, socket.SOCK_DGRAM)):
+        if not is_free(port, kind):
+            raise HomeError(f"port {port} is in use; is another Home Assistant or LwM2M server running?")
+    home = Home(FOLDER / "config", PORT, log_level="debug")
+    say(f"Preparing Home Assistant in {home.config.relative_to(ROOT)} ...")
+    await home.seed()
+    async with AsyncExitStack() as stack:
+        say("Starting Home Assistant ...")
+        process = await stack.enter_async_context(home.running())
+        async with HassClient.connect(home.url, USER, PASSWORD) as client:
+            await client.until_running()
+            await add_server(client, COAPS_PORT)
+        for settings in DEVICES:
+            log = FOLDER / "devices.log"
+            await stack.enter_async_context(devices.running(PYTHON, settings, port=COAPS_PORT, log=log))
+        say(f"\n  {home.url}   user: {USER}   password: {PASSWORD}\n")
+        say("Simulated devices; they are under Settings > Devices & services, as discovered until they are added:")
+        for settings in DEVICES:
+            say(f"  {settings.make:7} {settings.endpoint}")
+            say(f"          identity {settings.identity}   key {settings.key.hex()}")
+        say(f"\nHome Assistant's log is {home.log.relative_to(ROOT)}. Ctrl-C stops everything.")
+        try:
+            await process.wait()
+            raise HomeError(f"Home Assistant has ended, see {home.log}")
+        finally:
+            say("Stopping ...")
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+async def until_signal(work: asyncio.Task[None]) -> bool:
+    """Run `work`; SIGINT and SIGTERM end it in order. Returns whether it came to its own end."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+        return True
+    return False
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Do what the command line says; return the exit code."""
+    if options.fresh:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+    try:
+        if options.check:
+            finished = await until_signal(asyncio.create_task(check.check(port=free_port(), add_server=add_server)))
+            return 0 if finished else 130
+        await until_signal(asyncio.create_task(develop()))
+        return 0
+    except (HomeError, HassError, devices.DeviceError) as error:
+        print(f"develop: {error}", file=sys.stderr)
+        return 1
+
+
+def main() -> int:
+    """Start from the command line."""
+    parser = argparse.ArgumentParser(prog="scripts/develop", description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="run through the main job unattended, exit 0 if all was seen"
+    )
+    parser.add_argument("--fresh", action="store_true", help=f"begin with an empty {FOLDER.name} folder")
+    return asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
