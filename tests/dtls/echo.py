@@ -18,6 +18,7 @@ class EchoServer(asyncio.DatagramProtocol):
         self.answer = answer
         self.seen: list[Event] = []
         self.changed = asyncio.Event()
+        self.any_refused = asyncio.Event()
         self.loop = asyncio.get_running_loop()
         self.timer: asyncio.TimerHandle | None = None
         self.port = 0
@@ -33,6 +34,8 @@ class EchoServer(asyncio.DatagramProtocol):
     def drain(self) -> None:
         for event in self.endpoint.events():
             self.seen.append(event)
+            if isinstance(event, Refused):
+                self.any_refused.set()
             if isinstance(event, Data) and (answer := self.answer(event.data)) is not None:
                 self.endpoint.send(event.association, answer, self.loop.time())
         for datagram, path in self.endpoint.datagrams_to_send():
