@@ -6,8 +6,10 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, TextIO
@@ -178,22 +180,30 @@ async def run(options: argparse.Namespace) -> None:
     finished = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, finished.set)
-    reader = asyncio.StreamReader()
-    with contextlib.suppress(ValueError, OSError):  # standard input may be closed, or a plain file
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    threading.Thread(target=_read_input, args=(loop, lines), daemon=True).start()
     await bench.start()
-    listening = asyncio.ensure_future(_listen(reader, bench, finished))
+    listening = asyncio.ensure_future(_obey(lines, bench, finished))
     await finished.wait()
     listening.cancel()
     await bench.stop()
 
 
-async def _listen(reader: asyncio.StreamReader, bench: Bench, finished: asyncio.Event) -> None:
-    while line := await reader.readline():
-        if line.strip() == b"quit":
-            finished.set()
-            return
-        await bench.command(line.decode("utf-8", "replace"))
+def _read_input(loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str]) -> None:
+    # a thread, because an event loop cannot wait for every kind of standard input; raw reads, because a buffered one
+    # that still waits at the end of the process keeps it from ending
+    rest = b""
+    with contextlib.suppress(OSError, RuntimeError):  # closed input; closed loop
+        while chunk := os.read(0, 4096):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                loop.call_soon_threadsafe(lines.put_nowait, line.decode("utf-8", "replace").strip())
+
+
+async def _obey(lines: asyncio.Queue[str], bench: Bench, finished: asyncio.Event) -> None:
+    while (line := await lines.get()) != "quit":
+        await bench.command(line)
+    finished.set()
 
 
 def main() -> None:

@@ -95,8 +95,8 @@ class SimulatedClient:
         self._messaging: Messaging | None = None
         root = tuple(part for part in settings.root.split("/") if part)
         self._add_server_object()
-        self._handler = Handler(self.model, self.profile, self.report, version=self.version, root=root)
-        self.observer = self._handler.observer
+        self.handler = Handler(self.model, self.profile, self.report, version=self.version, root=root)
+        self.observer = self.handler.observer
         self.observer.awaken = self._awaken
         if settings.confirmable is not None:
             self.observer.confirmable = settings.confirmable
@@ -258,6 +258,9 @@ class SimulatedClient:
                 self.report("connection_lost", reason="reset" if isinstance(error, ResetError) else "no answer")
             except OSError as error:
                 self.report("connection_lost", reason=str(error))
+            except Exception as error:
+                self.report("crashed", error=repr(error))
+                raise
             self.location = None
             self._end_session()
             await asyncio.sleep(self.settings.retry)
@@ -269,7 +272,7 @@ class SimulatedClient:
         self._lost = asyncio.get_running_loop().create_future()
         self._messaging = Messaging(
             self.transport.send,
-            self._handler.handle,
+            self.handler.handle,
             self.observer.cancel,
             timing=self._timing,
             block_size=self.profile.block_size,

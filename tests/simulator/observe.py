@@ -90,7 +90,8 @@ class Observation:
     due: asyncio.TimerHandle | None = None
     overdue: asyncio.TimerHandle | None = None
     in_flight: asyncio.Task[None] | None = None
-    again: bool = False
+    again: bool = False  # changed while a notification was in flight
+    again_confirmable: bool | None = None
     keys: tuple[object, ...] = field(default=())
 
 
@@ -234,6 +235,7 @@ class Observer:
             return
         if observation.in_flight is not None:
             observation.again = True
+            observation.again_confirmable = confirmable or observation.again_confirmable
             return
         self.awaken()
         if confirmable is None:
@@ -274,8 +276,11 @@ class Observer:
         if answer.type is Type.RST or message.code != Code.CONTENT:
             self.cancel(observation.token)
         elif observation.again:
-            observation.again = False
-            self._notify_when_permitted(observation)
+            confirmable, observation.again, observation.again_confirmable = observation.again_confirmable, False, None
+            if confirmable:
+                self._notify(observation, confirmable=True)
+            else:
+                self._notify_when_permitted(observation)
 
     def _sent(self, observation: Observation) -> None:
         observation.sent_at = asyncio.get_running_loop().time()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -201,8 +200,8 @@ def _loads(payload: bytes) -> object:
         found: object = cbor2.CBORDecoder(stream).decode()
     except Exception as error:  # noqa: BLE001 - cbor2 passes on what its tag decoders raise
         raise BadValueError(f"not CBOR: {error}") from None
-    if isinstance(found, float) and not math.isfinite(found):
-        raise BadValueError("not finite")
+    if stream.tell() != len(payload):
+        raise BadValueError("bytes after the CBOR item")
     return found
 
 

@@ -153,7 +153,7 @@ class FakeServer(asyncio.DatagramProtocol):
             ("block1", Option.BLOCK1),
             ("block2", Option.BLOCK2),
         ):
-            if name in options:
+            if options.get(name) is not None:
                 message.add(number, options[name])
         for item in options.get("query", ()):
             message.add(Option.URI_QUERY, item)
