@@ -30,6 +30,7 @@ class Block(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Bytes of a full block."""
         return 16 << self.exponent
 
     @property
@@ -93,11 +94,11 @@ class Spool:
         return block.number > 0 and key in self._uploads.get(peer, ())
 
     def add(self, peer: Hashable, key: Hashable, block: Block, payload: bytes, now: float) -> bytes | int:
-        """Take the next block. The whole body after the last one, else the response code that the block is answered with.
+        """Take the next block; returns the whole body after the last one, else the code to answer the block with.
 
         Block 0 begins anew. The block before may come again, its answer was lost.
         """
-        if block.more and len(payload) != block.size or len(payload) > block.size:
+        if (block.more and len(payload) != block.size) or len(payload) > block.size:
             return codes.BAD_REQUEST
         own = self._uploads.get(peer)
         if block.number == 0:

@@ -12,7 +12,7 @@ from . import wire
 from .blockwise import DOWNLOAD_LIMIT, Block
 from .messages import Request, Response
 from .remote import Peer
-from .transport import Exchange, Transport
+from .transport import Exchange, Outgoing, Transport
 from .wire import Answer, Option, WireError
 
 ANSWER_TIMEOUT: Final = 93.0
@@ -43,20 +43,20 @@ class Downlink:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
+    async def request(self, peer: Peer, request: Request, patience: float | None = None) -> Response:
         """Send a request and return the whole response, of whatever code.
 
-        `timeout`: seconds for the answer to each message, from its sending. RequestTimeout, PeerGone; WireError if the
+        `patience`: seconds for the answer to each message, from its sending. RequestTimeout, PeerGone; WireError if the
         peer breaks the block-wise rules or sends more than DOWNLOAD_LIMIT.
         """
-        answer = await self.upload(peer, request, timeout)
-        return await self.complete(peer, request, answer, timeout)
+        answer = await self.upload(peer, request, patience)
+        return await self.complete(peer, request, answer, patience)
 
     async def upload(
         self,
         peer: Peer,
         request: Request,
-        timeout: float | None,
+        patience: float | None,
         options: Sequence[Option] = (),
         *,
         token: bytes | None = None,
@@ -70,7 +70,7 @@ class Downlink:
         body = request.payload
         exponent = peer.block_exponent
         if len(body) <= 16 << exponent:
-            answer = await self.exchange(peer, request, options, timeout, token=token, arrived=arrived)
+            answer = await self.exchange(peer, request, options, patience, token=token, arrived=arrived)
             if not body or not _too_large(answer, exponent):
                 return answer
             exponent = peer.block_exponent = _smaller(answer, exponent)
@@ -81,7 +81,7 @@ class Downlink:
             if offset == 0:
                 extra.append((wire.SIZE1, wire.write_uint(len(body))))
             part = request._replace(payload=body[offset : offset + block.size])
-            answer = await self.exchange(peer, part, extra, timeout, token=token, arrived=arrived)
+            answer = await self.exchange(peer, part, extra, patience, token=token, arrived=arrived)
             code = answer.response.code
             if _too_large(answer, exponent) and restarts < _RESTARTS:
                 exponent = peer.block_exponent = _smaller(answer, exponent)
@@ -99,7 +99,7 @@ class Downlink:
             offset = 0
             restarts += 1
 
-    async def complete(self, peer: Peer, request: Request, answer: Answer, timeout: float | None) -> Response:
+    async def complete(self, peer: Peer, request: Request, answer: Answer, patience: float | None) -> Response:
         """Fetch what is missing of a response that came as the first of several blocks."""
         block = answer.block2
         if block is None or not block.more:
@@ -107,17 +107,17 @@ class Downlink:
         if request.method != codes.FETCH or len(request.payload) > 16 << peer.block_exponent:
             request = request._replace(payload=b"", content_format=None)
         for _ in range(_RESTARTS + 1):
-            body = await self._fetch_rest(peer, request, answer, timeout)
+            body = await self._fetch_rest(peer, request, answer, patience)
             if body is not None:
                 return body
             answer = await self.exchange(
-                peer, request, [(wire.BLOCK2, Block(0, False, block.exponent).encode())], timeout
+                peer, request, [(wire.BLOCK2, Block(0, False, block.exponent).encode())], patience
             )
             if answer.block2 is None or not answer.block2.more:
                 return answer.response
         raise WireError("the response changes while its blocks are fetched")
 
-    async def _fetch_rest(self, peer: Peer, request: Request, first: Answer, timeout: float | None) -> Response | None:
+    async def _fetch_rest(self, peer: Peer, request: Request, first: Answer, patience: float | None) -> Response | None:
         """The whole response; None if it changed meanwhile and must be fetched anew."""
         body = bytearray()
         answer = first
@@ -135,14 +135,14 @@ class Downlink:
             if len(body) > DOWNLOAD_LIMIT:
                 raise WireError("the response is too large")
             following = Block(len(body) >> block.exponent + 4, False, block.exponent)
-            answer = await self.exchange(peer, request, [(wire.BLOCK2, following.encode())], timeout)
+            answer = await self.exchange(peer, request, [(wire.BLOCK2, following.encode())], patience)
 
     async def exchange(
         self,
         peer: Peer,
         request: Request,
         options: Sequence[Option] = (),
-        timeout: float | None = None,
+        patience: float | None = None,
         *,
         token: bytes | None = None,
         arrived: Callable[[bytes, Answer], None] | None = None,
@@ -157,15 +157,17 @@ class Downlink:
             if peer.closed:
                 raise PeerGone("the peer is gone")
             message_type = wire.CON if request.confirmable else wire.NON
-            self._transport.start(
-                exchange, peer, request.method, message_type, wire.write_request(request, options), token
-            )
-            async with asyncio.timeout(ANSWER_TIMEOUT if timeout is None else timeout):
+            tail = wire.write_request(request, options)
+            self._transport.start(exchange, peer, Outgoing(request.method, message_type, tail, token))
+            async with asyncio.timeout(ANSWER_TIMEOUT if patience is None else patience):
                 return await exchange.answer
         except TimeoutError:
             raise RequestTimeout("the device did not answer in time") from None
         finally:
             self._transport.forget(exchange, peer)
+            if exchange.answer.done() and not exchange.answer.cancelled():
+                # Seen, also when the waiting task was cancelled in the same moment.
+                exchange.answer.exception()
             acknowledged(peer, exchange)
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """A request, either way. `path` and `query` are the decoded Uri-Path and Uri-Query options (RFC 7252 section 5.10)."""
+    """A request, either way. `path` and `query` are decoded options (RFC 7252 section 5.10)."""
 
     method: int
     path: tuple[str, ...] = ()
@@ -16,7 +16,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A response, either way. `code` as on the wire (0x45 is 2.05); `observe` is the sequence number of a notification."""
+    """A response, either way. `code` as on the wire (0x45 is 2.05); `observe` is a notification's sequence number."""
 
     code: int
     payload: bytes = b""

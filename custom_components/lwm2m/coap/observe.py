@@ -31,7 +31,7 @@ _DEREGISTER: Final = (wire.OBSERVE, b"\x01")
 
 
 class Observation:
-    """One observation of a device. `active` until it is cancelled or ends; after `on_end`, or `cancel`, nothing follows."""
+    """One observation of a device: `active` until it is cancelled or ends; after that nothing follows."""
 
     __slots__ = (
         "_busy",
@@ -81,7 +81,7 @@ class Observation:
             self._busy.cancel()
             self._busy = None
 
-    async def cancel_actively(self, *, timeout: float | None = None) -> Response | None:
+    async def cancel_actively(self, *, timeout: float | None = None) -> Response | None:  # noqa: ASYNC109
         """Ask the device to end it (GET with Observe 1). Forgotten in any case; RequestTimeout, PeerGone, WireError.
 
         None if it was not active.

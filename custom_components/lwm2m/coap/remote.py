@@ -156,6 +156,7 @@ class Peer:
     # What aiocoap asks of an address.
 
     def as_response_address(self) -> Peer:
+        """The same: what comes from a peer is answered to it."""
         return self
 
 

@@ -1,8 +1,8 @@
 """aiocoap's message and token layers over our own ports: the only module that knows aiocoap.
 
-What aiocoap sees of a message is an envelope: header, token and peer. Options and payload stay bytes until our own parser
-reads them (see wire.py). Requests of peers are answered within the call that brought them, so no task and no timer is
-left behind, and what must be kept for duplicates is kept as bytes in the peer (see remote.py).
+What aiocoap sees of a message is an envelope: header, token and peer; options and payload are read and written by
+wire.py. Requests of peers are answered within the call that brought them, so no task and no timer is left behind, and
+what must be kept for duplicates is kept as bytes in the peer (see remote.py).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiocoap import error, interfaces  # type: ignore[import-untyped]
 from aiocoap.message import Message  # type: ignore[import-untyped]
 from aiocoap.messagemanager import MessageManager  # type: ignore[import-untyped]
-from aiocoap.numbers.codes import EMPTY, Code  # type: ignore[import-untyped]
+from aiocoap.numbers.codes import Code  # type: ignore[import-untyped]
 from aiocoap.numbers.constants import TransportTuning  # type: ignore[import-untyped]
 from aiocoap.numbers.types import Type  # type: ignore[import-untyped]
 from aiocoap.options import Options  # type: ignore[import-untyped]
@@ -27,7 +27,7 @@ from aiocoap.tokenmanager import TokenManager  # type: ignore[import-untyped]
 from ..protocol.errors import LwM2MError, RequestTimeout
 from . import wire
 from .remote import Peer
-from .wire import Answer, Arrived
+from .wire import Answer, Arrived, Head
 
 LOGGER = logging.getLogger(__package__)
 
@@ -113,6 +113,15 @@ class _Messages(MessageManager):  # type: ignore[misc]
         self._backlogs.pop(remote, None)
 
 
+class Outgoing(NamedTuple):
+    """A request as it goes out. `token`: the one that it must have, if not a new one."""
+
+    code: int
+    message_type: int
+    tail: bytes
+    token: bytes | None
+
+
 class Exchange:
     """One request that waits for its answer. `arrived` is called with token and answer before the waiting task runs."""
 
@@ -155,24 +164,22 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
 
     # Towards the rest of this layer.
 
-    def arrived(self, peer: Peer, code: int, message_type: int, message_id: int, token: bytes, tail: object) -> None:
+    def arrived(self, peer: Peer, head: Head, tail: object) -> None:
         """Hand a message of a peer to aiocoap; a request is answered before this returns. Never raises."""
         if self._closed:
             return
-        envelope = Envelope(code, message_type, tail, self._arriving)
-        envelope.mid = message_id
-        envelope.token = token
+        envelope = Envelope(head.code, head.message_type, tail, self._arriving)
+        envelope.mid = head.message_id
+        envelope.token = head.token
         envelope.remote = peer
         try:
             self._messages.dispatch_message(envelope)
         except Exception:
             LOGGER.exception("A message of %s could not be processed", peer)
 
-    def start(
-        self, exchange: Exchange, peer: Peer, code: int, message_type: int, tail: bytes, token: bytes | None
-    ) -> None:
-        """Send a request; `exchange` gets its outcome unless it is forgotten before. `token`: use this one."""
-        envelope = Envelope(code, message_type, tail, self._tuning)
+    def start(self, exchange: Exchange, peer: Peer, request: Outgoing) -> None:
+        """Send a request; `exchange` gets its outcome unless it is forgotten before."""
+        envelope = Envelope(request.code, request.message_type, request.tail, self._tuning)
         envelope.remote = peer
         pipe = Pipe(envelope, self._context.log)
 
@@ -184,7 +191,7 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
             return False
 
         exchange.drop = pipe.on_event(on_event)
-        self._tokens.next_is(peer, token)
+        self._tokens.next_is(peer, request.token)
         self._tokens.request(pipe)
         exchange.token = envelope.token
         exchange.message_id = envelope.mid or 0
@@ -203,7 +210,7 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
 
     def settle(self, peer: Peer, message_id: int) -> None:
         """Stop retransmitting a message, as if its ACK had come."""
-        self.arrived(peer, EMPTY, wire.ACK, message_id, b"", None)
+        self.arrived(peer, Head(wire.ACK, 0, message_id, b""), None)
 
     def abandon(self, peer: Peer) -> None:
         """Drop all that aiocoap holds for a peer that is gone."""
@@ -229,6 +236,7 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
         peer.link.send(peer, data)
 
     async def recognize_remote(self, remote: object) -> bool:
+        """Whether we can send there."""
         return isinstance(remote, Peer)
 
     async def determine_remote(self, message: Message) -> None:
@@ -239,7 +247,7 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
 
 
 def _translate(exception: BaseException | type[BaseException]) -> LwM2MError:
-    """aiocoap's errors in our words; it gives some as a class."""
+    """Our word for an error of aiocoap, which gives some as a class."""
     kind = exception if isinstance(exception, type) else type(exception)
     if issubclass(kind, error.MessageError):
         return RequestTimeout("the device rejected the message (RST)")

@@ -1,4 +1,4 @@
-"""One UDP port for IPv4 and IPv6 that answers from the address that was called (RFC 3542 section 6, ip(7) IP_PKTINFO)."""
+"""One UDP port for IPv4 and IPv6 that answers from the address that was called (RFC 3542 section 6, ip(7))."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class UdpPort:
         self.unsent = 0
 
     async def open(self, host: str, port: int) -> None:
-        """Bind and begin to receive. `host`: a local address, or "" or "::" for all of both families. OSError if taken."""
+        """Bind and begin to receive; OSError if the port is taken. `host`: an address of ours, "" or "::" for all."""
         if self._socket is not None:
             raise RuntimeError("the port is open")
         bound = _bind_all(port) if host in {"", "::"} else _bind(await _resolve(host, port))
@@ -77,7 +77,7 @@ class UdpPort:
             self._socket = None
 
     def send(self, data: bytes, path: NetworkPath) -> None:
-        """Send one datagram. One that the system does not take is counted in `unsent`, as if the network had lost it."""
+        """Send one datagram. What the system does not take is counted in `unsent`, as if the network had lost it."""
         sock = self._socket
         if sock is None:
             return

@@ -13,7 +13,7 @@ from . import wire
 from .blockwise import UPLOAD_LIMIT, Block, Download, Spool, transfer_key
 from .messages import Request, Response
 from .remote import Peer
-from .wire import Arrived, WireError
+from .wire import Arrived, Head, WireError
 
 if TYPE_CHECKING:
     from ..dtls.association import NetworkPath
@@ -49,6 +49,8 @@ class UplinkHandler(Protocol):
 class Uplink:
     """The root site."""
 
+    transport: Transport
+
     def __init__(self, handler: UplinkHandler) -> None:
         self._handler = handler
         self._secure = Spool(_SECURE_SPOOL)
@@ -56,43 +58,35 @@ class Uplink:
         self._after: Callable[[], None] | None = None
         self._now = 0.0
 
-    def receive(
-        self,
-        transport: Transport,
-        peer: Peer,
-        message_type: int,
-        code: int,
-        message_id: int,
-        data: bytes,
-        position: int,
-        now: float,
-    ) -> None:
-        """A request; options begin at `position`."""
-        known = peer.answer_of(message_id, now)
+    def receive(self, peer: Peer, head: Head, data: bytes, now: float) -> None:
+        """A request has come."""
+        known = peer.answer_of(head.message_id, now)
         if known is not None:
-            if known and message_type == wire.CON:
+            if known and head.message_type == wire.CON:
                 peer.link.send(peer, known)
             return
         try:
-            arrived = wire.read_request(code, message_type, wire.parse_tail(data, position))
+            arrived = wire.read_request(head.code, head.message_type, wire.parse_tail(data, head.end))
         except WireError:
-            if message_type == wire.CON:
-                peer.link.send(peer, wire.empty_message(wire.RST, message_id))
+            if head.message_type == wire.CON:
+                peer.link.send(peer, wire.empty_message(wire.RST, head.message_id))
             return
-        continues = arrived.block1 is not None and self._spool(peer).expects(
-            peer, transfer_key(arrived.request), arrived.block1
-        )
-        if not continues and not peer.allow_request(now):
+        if not self._continues(peer, arrived) and not peer.allow_request(now):
             return
-        peer.remember(message_id, b"", now)
+        peer.remember(head.message_id, b"", now)
         self._now = now
-        transport.arrived(peer, code, message_type, message_id, data[4:position], arrived)
+        self.transport.arrived(peer, head, arrived)
         after, self._after = self._after, None
         if after is not None:
             try:
                 after()
             except Exception:
                 LOGGER.exception("What follows a request of %s failed", peer)
+
+    def _continues(self, peer: Peer, arrived: Arrived) -> bool:
+        """Whether a request is the next block of one that was let in."""
+        block1 = arrived.block1
+        return block1 is not None and self._spool(peer).expects(peer, transfer_key(arrived.request), block1)
 
     def answer(self, peer: Peer, arrived: Arrived) -> Outcome:
         """The response to a request."""

@@ -47,8 +47,22 @@ class WireError(ProtocolError):
     """Bytes that are not a CoAP message."""
 
 
+class Head(NamedTuple):
+    """Header and token of a message."""
+
+    message_type: int
+    code: int
+    message_id: int
+    token: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the options begin."""
+        return 4 + len(self.token)
+
+
 class Tail(NamedTuple):
-    """What follows the token: options (Observe and Content-Format apart, since notifications have just these) and payload."""
+    """What follows the token. Observe and Content-Format stand apart, since most notifications have just these."""
 
     observe: int | None
     content_format: int | None
@@ -114,7 +128,7 @@ def parse_tail(data: bytes, position: int) -> Tail:
 
 
 class Arrived(NamedTuple):
-    """A request of a peer with the options that stay in this layer. `bad_option`: a critical option we cannot honour."""
+    """A request of a peer and the options that stay in this layer. `bad_option`: a critical one we cannot honour."""
 
     request: Request
     block1: Block | None
@@ -125,7 +139,7 @@ class Arrived(NamedTuple):
 
 
 def read_request(method: int, message_type: int, tail: Tail) -> Arrived:
-    """Turn options into a request. Never raises: what cannot be honoured is named in the result (RFC 7252 section 5.4)."""
+    """Turn options into a request; never raises: what we cannot honour is named (RFC 7252 section 5.4)."""
     path: list[str] = []
     query: list[str] = []
     accept: int | None = None
@@ -262,7 +276,7 @@ def is_request(data: bytes) -> bool:
 
 
 def rejection(data: bytes) -> bytes | None:
-    """The RST for a confirmable message that cannot be processed; None if silence is the answer (RFC 7252 section 4.2)."""
+    """The RST for a confirmable message that cannot be processed, None for any other (RFC 7252 section 4.2)."""
     if len(data) >= 4 and data[0] >> 4 == 4:
         return b"\x70\x00" + data[2:4]
     return None
