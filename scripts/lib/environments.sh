@@ -20,9 +20,10 @@ make_environment() {
   dir=$(environment_dir "$1")
   hash=$(environment_hash "$1")
   ! environment_is_ready "$1" || return 0
-  need "Building DTLSSocket from its sources" \
-    cc=gcc make=make ld=binutils autoconf=autoconf automake=automake libtoolize=libtool
-  [ -e /usr/include/stdio.h ] || install_packages "Building DTLSSocket from its sources" libc6-dev
+  need "Building Python packages from their sources" \
+    gcc=gcc make=make ld=binutils autoconf=autoconf automake=automake libtoolize=libtool
+  [ "$1" != demo ] || need "Building Home Assistant's requirements from their sources" g++=g++
+  [ -e /usr/include/stdio.h ] || install_packages "Building Python packages from their sources" libc6-dev
   ensure_uv
   ensure_python
   # A half-made environment has no stamp, one of another interpreter is of no use: both are made anew.
@@ -43,7 +44,7 @@ install_requirements() {
       export CPATH CC=gcc ;;
     *)
       "$PYTHON" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
-        install_packages "Building DTLSSocket from its sources" "python$PYTHON_VERSION-dev" ;;
+        install_packages "Building Python packages from their sources" "python$PYTHON_VERSION-dev" ;;
   esac
   "$UV" pip sync --python "$1/bin/python" --no-binary dtlssocket --build-constraints requirements/build.txt \
     "requirements/$2.txt"
