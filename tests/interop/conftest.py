@@ -16,7 +16,7 @@ class KnownPeers:
     """The credentials on file."""
 
     def __init__(self, pki: Pki) -> None:
-        self.keys = {IDENTITY.encode(): KEY, b"Client_identity": b"secretPSK"}
+        self.keys = {IDENTITY.encode(): KEY, b"i" * 40: KEY, b"Client_identity": b"secretPSK", b"long": bytes(17)}
         self.public_keys = {pki.spki(name) for name in ("client", "client384", "client224")}
         names = ("pinned", "pinned-sha1", "pinned-expired", "pinned-future", "pinned-server")
         self.pinned = {pki.der(name) for name in names}

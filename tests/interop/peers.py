@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -113,6 +114,16 @@ def coap_client(*arguments: str) -> Command:
     return command
 
 
+TINYDTLS = Peer("dtlssocket", sys.executable, echoes=True)
+
+
+def tinydtls(*, identity: str = IDENTITY, key: bytes = KEY) -> Command:
+    def command(port: int, pki: Pki) -> list[str]:
+        return [str(Path(__file__).with_name("tinydtls_client.py")), str(port), identity, key.hex()]
+
+    return command
+
+
 async def run(peer: Peer, arguments: Sequence[str], *, until: bytes = b"", done: asyncio.Event | None = None) -> bytes:
     """Run a peer until its output holds `until`, `done` is set, or it ends; its output. At most 20 s."""
     environment = os.environ | {"OPENSSL_CONF": os.devnull} if peer is S_CLIENT else dict(os.environ)
@@ -136,7 +147,7 @@ async def run(peer: Peer, arguments: Sequence[str], *, until: bytes = b"", done:
                 return
 
     process.stdin.write(b"hi\n")
-    waits = [asyncio.ensure_future(read())]
+    waits: list[asyncio.Future[object]] = [asyncio.ensure_future(read())]
     if done is not None:
         waits.append(asyncio.ensure_future(done.wait()))
     try:

@@ -10,7 +10,7 @@ from custom_components.lwm2m.security.credential import SecurityMode
 from tests.dtls.echo import serve
 
 from . import peers
-from .peers import COAP_GNUTLS, COAP_OPENSSL, GNUTLS, S_CLIENT, S_CLIENT_NEWEST, Command, Peer, run
+from .peers import COAP_GNUTLS, COAP_OPENSSL, GNUTLS, S_CLIENT, S_CLIENT_NEWEST, TINYDTLS, Command, Peer, run
 from .pki import ENDPOINT, Pki
 
 PSK_CCM, PSK_CBC = "TLS_PSK_WITH_AES_128_CCM_8", "TLS_PSK_WITH_AES_128_CBC_SHA256"
@@ -85,7 +85,27 @@ def rows() -> list[Row]:
         made.append(("", SecurityMode.PSK, peer, "", psk))
         made.append(("", SecurityMode.CERTIFICATE, peer, "", certificate))
     made.append(("", SecurityMode.RPK, COAP_GNUTLS, "", peers.coap_client("-n", "-M", "{pki}/client.ec")))
+    made.append((PSK_CCM, SecurityMode.PSK, TINYDTLS, "", peers.tinydtls()))
     return made
+
+
+def constrained_rows() -> list[Row]:
+    """What the constrained engine can do. It sends no renegotiation info (RFC 5746), which OpenSSL must be told to take."""
+    command = peers.s_client_psk(OPENSSL_NAMES[PSK_CCM], "-legacy_server_connect")
+    psk = peers.coap_client("-k", "secretPSK", "-u", "Client_identity")
+    return [
+        (PSK_CCM, SecurityMode.PSK, S_CLIENT, "constrained", command),
+        (PSK_CCM, SecurityMode.PSK, S_CLIENT_NEWEST, "constrained", command),
+        (
+            PSK_CCM,
+            SecurityMode.PSK,
+            GNUTLS,
+            "constrained",
+            peers.gnutls_psk(_gnutls(PSK_CCM) + ":%UNSAFE_RENEGOTIATION"),
+        ),
+        (PSK_CCM, SecurityMode.PSK, COAP_GNUTLS, "constrained", psk),
+        (PSK_CCM, SecurityMode.PSK, TINYDTLS, "constrained", peers.tinydtls()),
+    ]
 
 
 def _id(row: Row) -> str:
@@ -93,12 +113,13 @@ def _id(row: Row) -> str:
     return "-".join(part for part in (suite or "default-offer", mode, peer.name, variant) if part)
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=_id(row)) for row in rows()])
+@pytest.mark.parametrize("row", [pytest.param(row, id=_id(row)) for row in rows() + constrained_rows()])
 async def test_accepts(row: Row, endpoint: Callable[..., Endpoint], pki: Pki) -> None:
     suite, mode, peer, variant, command = row
     if not peer.available:
         pytest.skip(f"{peer.program} is not here")
-    async with serve(endpoint(mtu=576 if variant == "mtu-576" else 1280)) as server:
+    engine = "tinydtls" if variant == "constrained" else "openssl"
+    async with serve(endpoint(engine=engine, mtu=576 if variant == "mtu-576" else 1280)) as server:
         output = await run(peer, command(server.port, pki), until=b"echo:hi" if peer.echoes else b"hello from")
         opened = await server.until(Opened)
         data = await server.until(Data)

@@ -11,7 +11,7 @@ from custom_components.lwm2m.security.refusal import Reason
 from tests.dtls.echo import serve
 
 from . import peers
-from .peers import GNUTLS, S_CLIENT, S_CLIENT_NEWEST, Command, Peer, run
+from .peers import GNUTLS, S_CLIENT, S_CLIENT_NEWEST, TINYDTLS, Command, Peer, run
 from .pki import Pki
 
 CCM = "ECDHE-ECDSA-AES128-CCM8"
@@ -92,6 +92,8 @@ def rows() -> list[Row]:
     for size, group in (("224", "P-224"), ("192", "P-192")):
         command = peers.s_client_certificate(CCM, "-groups", f"P-256:{group}", name=f"client{size}")
         made.append((Reason.KEY_TOO_SMALL, f"certificate-p{size}", S_CLIENT, command))
+    made.append((Reason.WRONG_KEY, "wrong-key", TINYDTLS, peers.tinydtls(key=bytes(16))))
+    made.append((Reason.UNKNOWN_IDENTITY, "nobody", TINYDTLS, peers.tinydtls(identity="nobody")))
     raw = peers.s_client_raw(CCM, "-groups", "P-256:P-224", name="client224")
     made.append((Reason.KEY_TOO_SMALL, "raw-p224", S_CLIENT_NEWEST, raw))
     return made
@@ -117,6 +119,33 @@ async def test_refuses(row: Row, endpoint: Callable[..., Endpoint], pki: Pki) ->
         assert refused.refusal.offered
     if variant in ("PSK-AES128-GCM-SHA256", "PSK-AES256-CBC-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"):
         assert refused.refusal.offered[0] in refused.refusal.detail, "the option that would help is named"
+
+
+def constrained_rows() -> list[Row]:
+    old = "-legacy_server_connect"
+    return [
+        (Reason.PROTOCOL_VERSION, "dtls-1.0", S_CLIENT, peers.s_client(cipher="ALL", version="-dtls1")),
+        (Reason.SHA1, "PSK-AES128-CBC-SHA", S_CLIENT, peers.s_client_psk("PSK-AES128-CBC-SHA")),
+        (Reason.NO_PERMITTED_SUITE, "constrained", S_CLIENT, peers.s_client_psk("PSK-AES128-GCM-SHA256")),
+        (Reason.NO_PERMITTED_SUITE, "constrained-cbc", S_CLIENT, peers.s_client_psk(PSK_CBC)),
+        (Reason.UNKNOWN_IDENTITY, "nobody", S_CLIENT, peers.s_client_psk(PSK_CCM, old, identity="nobody")),
+        (Reason.WRONG_KEY, "wrong-key", S_CLIENT, peers.s_client_psk(PSK_CCM, old, key=bytes(16))),
+        (Reason.WRONG_KEY, "wrong-key", TINYDTLS, peers.tinydtls(key=bytes(16))),
+        (Reason.UNKNOWN_IDENTITY, "long-identity", S_CLIENT, peers.s_client_psk(PSK_CCM, old, identity="i" * 40)),
+        (Reason.UNKNOWN_IDENTITY, "long-key", S_CLIENT, peers.s_client_psk(PSK_CCM, old, identity="long")),
+    ]
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=_id(row)) for row in constrained_rows()])
+async def test_constrained_engine_refuses(row: Row, endpoint: Callable[..., Endpoint], pki: Pki) -> None:
+    reason, _, peer, command = row
+    async with serve(endpoint(engine="tinydtls")) as server:
+        output = await run(peer, command(server.port, pki), done=server.any_refused)
+        refused = await server.until(Refused)
+        assert server.endpoint.pending_handshakes == 0
+    assert refused.refusal.reason is reason, (refused, output)
+    assert server.opened == []
+    assert "would help" not in refused.refusal.detail, "this engine can be granted nothing"
 
 
 @pytest.mark.parametrize("engine", ["openssl", "tinydtls"])

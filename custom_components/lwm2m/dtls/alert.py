@@ -2,6 +2,7 @@
 
 CLOSE_NOTIFY = 0
 HANDSHAKE_FAILURE = 40
+DECRYPT_ERROR = 51
 PROTOCOL_VERSION = 70
 INSUFFICIENT_SECURITY = 71
 NO_RENEGOTIATION = 100
@@ -48,3 +49,11 @@ DISTRUST = frozenset({42, 43, 44, 45, 46, 48, 49})
 def alert_name(description: int) -> str:
     """The registry's name, or the number."""
     return NAMES.get(description, f"alert {description}")
+
+
+def describe(description: int) -> str:
+    """One phrase for a peer's alert that ended a handshake, with its name."""
+    name = alert_name(description)
+    if description in DISTRUST:
+        return f"the device does not trust this server ({name})"
+    return f"the device ended the handshake ({name})"

@@ -65,9 +65,12 @@ class Offer:
 
 
 class Policy:
-    """The suites that are served: the mandatory ones and the optional ones named in `allow`."""
+    """The suites that are served: the mandatory ones and the optional ones named in `allow`.
 
-    __slots__ = ("numbers", "suites")
+    `can_grant`: whether naming more suites would help; an engine that can do no more says no.
+    """
+
+    __slots__ = ("can_grant", "numbers", "suites")
 
     def __init__(self, allow: Iterable[str] = ()) -> None:
         """`allow`: IANA names of optional suites. Raises PolicyError for a name that cannot be switched on."""
@@ -82,6 +85,15 @@ class Policy:
                 names.append(name)
         self.suites: tuple[CipherSuite, ...] = tuple(BY_NAME[name] for name in names)
         self.numbers: frozenset[int] = frozenset(suite.number for suite in self.suites)
+        self.can_grant = True
+
+    def limited_to(self, names: Iterable[str]) -> Policy:
+        """A policy that serves only those of this one's suites that an engine can: `names`."""
+        limited = Policy()
+        limited.suites = tuple(suite for suite in self.suites if suite.name in frozenset(names))
+        limited.numbers = frozenset(suite.number for suite in limited.suites)
+        limited.can_grant = False
+        return limited
 
 
 def examine(offer: Offer, policy: Policy) -> Refusal | None:
@@ -99,7 +111,7 @@ def examine(offer: Offer, policy: Policy) -> Refusal | None:
         )
     usable = [SUITES[n] for n in offer.suites if n in policy.numbers]
     if not usable:
-        return _no_suite(offer, refuse)
+        return _no_suite(offer, policy, refuse)
     if any(not suite.has_ecdhe for suite in usable):
         return None
     if not any(suite.has_psk for suite in usable):
@@ -123,12 +135,12 @@ class _Refuse(Protocol):
     def __call__(self, reason: Reason, detail: str) -> Refusal: ...
 
 
-def _no_suite(offer: Offer, refuse: _Refuse) -> Refusal:
+def _no_suite(offer: Offer, policy: Policy, refuse: _Refuse) -> Refusal:
     known = [SUITES[n] for n in offer.suites if n in SUITES]
     served = [s for s in known if (s.has_psk or s.has_certificate) and s.cipher != "NULL"]
     if served and all(suite.uses_sha1 for suite in served):
         return refuse(Reason.SHA1, "every suite that the device offers for a served key exchange uses SHA-1")
-    options = [suite.name for suite in known if suite.status is Status.OPTIONAL]
+    options = [suite.name for suite in known if suite.status is Status.OPTIONAL and policy.can_grant]
     if options:
         return refuse(
             Reason.NO_PERMITTED_SUITE, f"none of the offered suites is permitted; allowing {options[0]} would help"

@@ -3,7 +3,7 @@
 from ...security.identity import Identity, PskIdentity
 from ...security.policy import Offer
 from ...security.refusal import Reason, Refusal
-from ..alert import DISTRUST, alert_name
+from ..alert import describe
 
 ERROR_ZERO_RETURN = 6
 ALERT_OFFSET = 1000
@@ -36,19 +36,11 @@ def explain(error: int, errors: list[tuple[int, str]], identity: Identity | None
 def _reason(error: int, errors: list[tuple[int, str]]) -> tuple[Reason, str]:
     for code, _ in errors:
         if ALERT_OFFSET <= code < ALERT_OFFSET + 256:
-            return Reason.REJECTED_BY_DEVICE, describe_alert(code - ALERT_OFFSET)
+            return Reason.REJECTED_BY_DEVICE, describe(code - ALERT_OFFSET)
     for code, _ in errors:
         if code in _REASONS:
             return _REASONS[code]
     if error == ERROR_ZERO_RETURN:
-        return Reason.REJECTED_BY_DEVICE, describe_alert(0)
+        return Reason.REJECTED_BY_DEVICE, describe(0)
     text = ", ".join(text for _, text in errors[:4]) or f"error {error}"
     return Reason.MALFORMED, f"the handshake broke off: {text}"
-
-
-def describe_alert(description: int) -> str:
-    """One phrase for an alert that ended a handshake, with its name."""
-    name = alert_name(description)
-    if description in DISTRUST:
-        return f"the device does not trust this server ({name})"
-    return f"the device ended the handshake ({name})"
