@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..coap.remote import Peer
     from .pending import Candidate
 
-type Ended = Callable[[str, Credential, Peer | None], None]
+type Changed = Callable[[str, Credential | None, Peer | None], None]
 """Called with endpoint, former credential and the peer (if any) that goes on under the new one."""
 
 
@@ -40,7 +40,7 @@ class Authorizer:
         self._credentials: dict[str, Credential] = {}
         self._endpoints: dict[bytes, str] = {}
         self._candidates: dict[bytes, Candidate] = {}
-        self.on_ended: Ended | None = None
+        self.on_change: Changed | None = None
 
     # -- what the user decides
 
@@ -56,7 +56,8 @@ class Authorizer:
     def set_credential(self, endpoint: str, credential: Credential, *, keep: Peer | None = None) -> None:
         """File it.
 
-        Another one that the endpoint had ends at once, with its associations (save `keep`) and its registration.
+        What the endpoint had before ends at once: another credential with its associations (save `keep`), and a
+        registration that the new credential does not permit.
         Raises IdentityInUseError if the identity is on file for another endpoint.
         """
         key = _key_of(credential)
@@ -68,15 +69,15 @@ class Authorizer:
         self._credentials[endpoint] = credential
         if key is not None:
             self._endpoints[key] = endpoint
-        if former is not None and former != credential and self.on_ended is not None:
-            self.on_ended(endpoint, former, keep)
+        if former != credential and self.on_change is not None:
+            self.on_change(endpoint, former, keep)
 
     def remove_credential(self, endpoint: str) -> None:
         """Ends its associations and its registration at once. Nothing happens if there is none."""
         if (former := self._credentials.get(endpoint)) is not None:
             self._drop(endpoint, former)
-            if self.on_ended is not None:
-                self.on_ended(endpoint, former, None)
+            if self.on_change is not None:
+                self.on_change(endpoint, former, None)
 
     def _drop(self, endpoint: str, former: Credential) -> None:
         del self._credentials[endpoint]

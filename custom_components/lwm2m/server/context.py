@@ -20,12 +20,14 @@ class Settings:
     `awake_window`: how long a device in queue mode listens after it was heard (MAX_TRANSMIT_WAIT of RFC 7252, as
     LwM2M TS 1.1.1 Core section 6.5 advises). `wait`: how long a request waits for its turn or for the device to be
     awake; None: as long as the registration lasts. `answer`: how long for the answer, None: CoAP's own times.
-    `concurrent`: requests to one device at a time (NSTART of RFC 7252 is 1).
+    `ack_timeout`: until the first retransmission (ACK_TIMEOUT of RFC 7252). `concurrent`: requests to one device at a
+    time (NSTART of RFC 7252 is 1).
     """
 
     awake_window: float = 93.0
     wait: float | None = 60.0
     answer: float | None = None
+    ack_timeout: float = 2.0
     concurrent: int = 1
 
 

@@ -40,7 +40,7 @@ class Deregistered:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """Lifetime and grace went by without an update, or the credential was taken away."""
+    """Lifetime and grace went by without an update, or the credential no longer permits the registration."""
 
     device: Device
 

@@ -66,11 +66,12 @@ class Server:
         self._timer_at = 0.0
         self._endpoint: Endpoint | None = None
         self._uplink = Uplink(self)
-        self._coap = CoapServer(self, clock=clock)
+        settings = settings or Settings()
+        self._coap = CoapServer(self, clock=clock, ack_timeout=settings.ack_timeout)
         self.context = Context(
             coap=self._coap,
             registry=registry or Registry.default(),
-            settings=settings or Settings(),
+            settings=settings,
             clock=clock,
             wall=wall,
             emit=self.emit,
@@ -78,7 +79,7 @@ class Server:
         )
         self.registrations = Registrations(limit)
         self.authorizer = Authorizer()
-        self.authorizer.on_ended = self._credential_ended
+        self.authorizer.on_change = self._credential_changed
         self.pending = Pending(self.authorizer, clock=clock, wall=wall, emit=self.emit, end=self._end_candidate)
 
     # -- life
@@ -343,22 +344,28 @@ class Server:
 
     # -- credentials and candidates that end
 
-    def _credential_ended(self, endpoint: str, former: Credential, keep: Peer | None) -> None:
+    def _credential_changed(self, endpoint: str, former: Credential | None, keep: Peer | None) -> None:
         registration = self.registrations.of_endpoint(endpoint)
-        if registration is not None and (keep is None or registration.peer is not keep):
-            self.registrations.remove(registration)
-            self._expire(registration)
-        for peers in list(self._peers.values()):
-            for peer in list(peers):
+        if registration is not None and registration.peer is not keep:
+            permitted = may_be(self.authorizer.credential(endpoint), registration.peer.security.identity, endpoint)
+            if former is not None or permitted is not None:
+                self._drop(registration)
+        if former is not None:
+            for peer in self._all_peers():
                 if peer is not keep and may_be(former, peer.security.identity, endpoint) is None:
                     self._close(peer)
 
     def _end_candidate(self, candidate: Candidate) -> None:
-        for peers in list(self._peers.values()):
-            for peer in list(peers):
-                if peer.data is candidate:
-                    for registration in list(self.registrations.of_owner(peer.security.identity)):
-                        if registration.peer is peer:
-                            self.registrations.remove(registration)
-                            self._expire(registration)
-                    self._close(peer)
+        for peer in self._all_peers():
+            if peer.data is candidate:
+                for registration in list(self.registrations.of_owner(peer.security.identity)):
+                    if registration.peer is peer:
+                        self._drop(registration)
+                self._close(peer)
+
+    def _all_peers(self) -> list[Peer]:
+        return [peer for peers in self._peers.values() for peer in peers]
+
+    def _drop(self, registration: Registration) -> None:
+        self.registrations.remove(registration)
+        self._expire(registration)

@@ -1,0 +1,23 @@
+"""The running server as a fixture."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.server.helpers import Bench, serving
+
+from .peer import RawDevice
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """A server on two free ports of 127.0.0.1."""
+    async with serving() as running:
+        yield running
+
+
+@pytest.fixture
+async def device(bench: Bench) -> AsyncIterator[RawDevice]:
+    """A socket connected to the NoSec port."""
+    async with RawDevice.to(bench.server.coap_port) as raw:
+        yield raw
