@@ -103,8 +103,9 @@ python_from_debian() {
 unpack_testing() {
   local name=$1 line work="$STATE/apt"
   shift
-  if ! line=$(python3 scripts/lib/apt_source.py); then
-    die "no Python $PYTHON_NEEDS or newer can be had here: install python$PYTHON_VERSION and run this again"
+  if ! line=$("$STATE/uv/bin/python" scripts/lib/apt_source.py); then
+    die "$name is too old here or missing, and Debian's packages are not for this system: please install a newer one" \
+      "(Python $PYTHON_NEEDS, OpenSSL 3.2) and run this again"
   fi
   mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/$name"
   printf '%s\n' "$line" >"$work/testing.list"
@@ -132,8 +133,9 @@ unpack_all() {
 ensure_openssl() {
   local root loader version
   ! openssl_is_ready || return 0
+  ensure_uv
   version=$(openssl version 2>/dev/null || echo "OpenSSL 0")
-  if python3 -c 'import sys; v = sys.argv[1].split()[1].split("."); sys.exit((int(v[0]), int(v[1])) < (3, 2))' "$version" 2>/dev/null; then
+  if "$STATE/uv/bin/python" -c 'import sys; v = sys.argv[1].split()[1].split("."); sys.exit((int(v[0]), int(v[1])) < (3, 2))' "$version" 2>/dev/null; then
     printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v openssl)" >"$STATE/openssl.new"
   else
     unpack_testing openssl "${OPENSSL_PACKAGES[@]}"
