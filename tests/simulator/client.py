@@ -47,7 +47,8 @@ class Settings:
     queue: bool = False
     profile: str | Profile = "anjay"
     retry: float = 2.0
-    time_scale: float = 1.0
+    time_scale: float = 1.0  # factor on the times of RFC 7252
+    second: float = 1.0  # length of a second of pmin and pmax
     max_retransmit: int = 4
     handshake_timeout: float = 20.0
     awake: float | None = None  # queue mode: how long to listen; RFC 7252's MAX_TRANSMIT_WAIT when None
@@ -89,13 +90,16 @@ class SimulatedClient:
         self._timing = Timing(settings.time_scale, settings.max_retransmit)
         self._rng = random.Random(settings.seed)
         self._life: asyncio.Task[None] | None = None
-        self._update_wanted = asyncio.Event()
+        self._update_wanted = False
+        self._nudged = asyncio.Event()  # something for the registration's loop to look at
         self._objects_changed = False
         self._lost: asyncio.Future[str] | None = None
-        self._messaging: Messaging | None = None
+        self.messaging: Messaging | None = None
         root = tuple(part for part in settings.root.split("/") if part)
         self._add_server_object()
-        self.handler = Handler(self.model, self.profile, self.report, version=self.version, root=root)
+        self.handler = Handler(
+            self.model, self.profile, self.report, version=self.version, root=root, second=settings.second
+        )
         self.observer = self.handler.observer
         self.observer.awaken = self._awaken
         if settings.confirmable is not None:
@@ -200,10 +204,10 @@ class SimulatedClient:
     async def leave(self) -> None:
         """Deregister and go silent, the association closed with a word."""
         await self._end_life()
-        if self.location is not None and self._messaging is not None:
+        if self.location is not None and self.messaging is not None:
             self._awaken()
             try:
-                response = await self._messaging.request(Code.DELETE, self.location)
+                response = await self.messaging.request(Code.DELETE, self.location)
                 self.report("deregistered", code=dotted(response.code))
             except RequestTimeoutError, ResetError:
                 self.report("deregister_failed")
@@ -235,9 +239,9 @@ class SimulatedClient:
     def _end_session(self) -> None:
         self.observer.clear()
         self.observer.messaging = None
-        if self._messaging is not None:
-            self._messaging.stop()
-            self._messaging = None
+        if self.messaging is not None:
+            self.messaging.stop()
+            self.messaging = None
 
     async def _live(self) -> None:
         while True:
@@ -270,7 +274,7 @@ class SimulatedClient:
         self._end_session()
         self.transport.close(notify=False)
         self._lost = asyncio.get_running_loop().create_future()
-        self._messaging = Messaging(
+        self.messaging = Messaging(
             self.transport.send,
             self.handler.handle,
             self.observer.cancel,
@@ -336,12 +340,12 @@ class SimulatedClient:
             limits = [] if due is None else [renew + due - now]
             if self.settings.queue and not self.asleep:
                 limits.append(self._awake_until() - now)
-            if not self._update_wanted.is_set():
+            if not self._update_wanted:
                 await self._wait(min(limits) if limits else None)
             if self._lost is not None and self._lost.done():
                 raise LostError(self._lost.result())
             now = loop.time()
-            if self._update_wanted.is_set() or (due is not None and now >= renew + due):
+            if self._update_wanted or (due is not None and now >= renew + due):
                 await self._update()
                 renew = loop.time()
             elif self.settings.queue and not self.asleep and now >= self._awake_until():
@@ -349,18 +353,19 @@ class SimulatedClient:
                 self.report("asleep")
 
     async def _wait(self, limit: float | None) -> None:
-        wanted = asyncio.ensure_future(self._update_wanted.wait())
-        watched: set[asyncio.Future[Any]] = {wanted}
+        self._nudged.clear()
+        nudged = asyncio.ensure_future(self._nudged.wait())
+        watched: set[asyncio.Future[Any]] = {nudged}
         if self._lost is not None:
             watched.add(self._lost)
         try:
             timeout = None if limit is None else max(0.0, limit)
             await asyncio.wait(watched, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            wanted.cancel()
+            nudged.cancel()
 
     async def _update(self) -> None:
-        self._update_wanted.clear()
+        self._update_wanted = False
         messaging = self._session_messaging()
         self._awaken()
         query = [f"lt={self.lifetime}"]
@@ -377,28 +382,29 @@ class SimulatedClient:
             await self._register()
 
     def _session_messaging(self) -> Messaging:
-        if self._messaging is None:
+        if self.messaging is None:
             raise LostError("no session")
-        return self._messaging
+        return self.messaging
 
     # Queue mode
 
     def _awake_until(self) -> float:
         window = self._timing.max_transmit_wait if self.settings.awake is None else self.settings.awake
-        return (self._messaging.last_activity if self._messaging else 0.0) + window
+        return (self.messaging.last_activity if self.messaging else 0.0) + window
 
     def _awaken(self) -> None:
         if self.asleep:
             self.asleep = self.transport.muted = False
-            if self._messaging is not None:
-                self._messaging.last_activity = asyncio.get_running_loop().time()
+            if self.messaging is not None:
+                self.messaging.last_activity = asyncio.get_running_loop().time()
+            self._nudged.set()
             self.report("awake")
 
     # From the transport
 
     def _datagram(self, data: bytes) -> None:
-        if self._messaging is not None:
-            self._messaging.received_datagram(data)
+        if self.messaging is not None:
+            self.messaging.received_datagram(data)
 
     def _transport_lost(self, reason: str) -> None:
         if self._lost is not None and not self._lost.done():
@@ -408,7 +414,8 @@ class SimulatedClient:
 
     def update(self) -> None:
         """Send an Update soon."""
-        self._update_wanted.set()
+        self._update_wanted = True
+        self._nudged.set()
 
     def set(self, path: str | Path, value: Scalar | dict[int, Scalar], *, confirmable: bool | None = None) -> None:
         """Change a value; those who observe it are told. With `confirmable` at once, whatever the attributes say."""

@@ -35,7 +35,14 @@ class Handler:
     """
 
     def __init__(
-        self, model: DeviceModel, profile: Profile, report: Report, *, version: str, root: tuple[str, ...] = ()
+        self,
+        model: DeviceModel,
+        profile: Profile,
+        report: Report,
+        *,
+        version: str,
+        root: tuple[str, ...] = (),
+        second: float = 1.0,
     ) -> None:
         self._model = model
         self._profile = profile
@@ -43,7 +50,9 @@ class Handler:
         self._root = root
         self._quoted = version == "1.0"
         self.fail: dict[Path, Code] = {}  # paths whose requests are refused, for tests of failures
-        self.observer = Observer(model, self.read, self._observation_event, confirmable=profile.confirmable)
+        self.observer = Observer(
+            model, self.read, self._observation_event, confirmable=profile.confirmable, second=second
+        )
 
     def _observation_event(self, event: str, observation: Any) -> None:
         self._report(event, path=[show(path) for path in observation.paths])

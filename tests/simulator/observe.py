@@ -99,7 +99,8 @@ class Observer:
     """All observations of one registration.
 
     `render` gives the content of a notification as the response to the observation's own request.
-    `report` is told what happened (an event's name and its observation).
+    `report` is told what happened (an event's name and its observation). `second` is the length of a second of pmin
+    and pmax, for tests that have no time.
     """
 
     def __init__(
@@ -109,7 +110,9 @@ class Observer:
         report: Callable[[str, Observation], None],
         *,
         confirmable: bool,
+        second: float = 1.0,
     ) -> None:
+        self._second = second
         self._model = model
         self._render = render
         self._report = report
@@ -223,7 +226,7 @@ class Observer:
 
     def _notify_when_permitted(self, observation: Observation) -> None:
         loop = asyncio.get_running_loop()
-        earliest = observation.sent_at + self._effective(observation).get("pmin", 0.0)
+        earliest = observation.sent_at + self._effective(observation).get("pmin", 0.0) * self._second
         if earliest <= loop.time():
             self._notify(observation)
         elif observation.due is None:
@@ -295,7 +298,7 @@ class Observer:
         if observation.overdue is not None:
             observation.overdue.cancel()
             observation.overdue = None
-        latest = self._effective(observation).get("pmax", 0.0)
+        latest = self._effective(observation).get("pmax", 0.0) * self._second
         if latest > 0:
             loop = asyncio.get_running_loop()
             observation.overdue = loop.call_at(observation.sent_at + latest, self._notify, observation)

@@ -36,7 +36,8 @@ class FakeServer(asyncio.DatagramProtocol):
     `answers` holds response codes for "register", "update" and "send". A registration is known until its DELETE.
     """
 
-    def __init__(self, keys: dict[bytes, bytes] | None = None) -> None:
+    def __init__(self, keys: dict[bytes, bytes] | None = None, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.requests: list[Message] = []
         self.arrived = asyncio.Event()
         self.peers: dict[Address, Peer] = {}
@@ -53,7 +54,7 @@ class FakeServer(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self._host, 0))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -64,12 +65,13 @@ class FakeServer(asyncio.DatagramProtocol):
 
     @property
     def address(self) -> Address:
-        host, port = self._transport.get_extra_info("sockname")
+        host, port, *_ = self._transport.get_extra_info("sockname")
         return host, port
 
     @property
     def uri(self) -> str:
-        return f"coap{'' if self._dtls is None else 's'}://127.0.0.1:{self.address[1]}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"coap{'' if self._dtls is None else 's'}://{host}:{self.address[1]}"
 
     def forget(self, address: Address) -> None:
         """Drop a DTLS association; tinydtls says close_notify to the peer."""
