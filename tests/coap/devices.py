@@ -27,8 +27,8 @@ PATIENCE = 10.0
 class Handler:
     """Records what it is told; answers with `respond`."""
 
-    def __init__(self, respond: Callable[[Peer, Request], Response] = lambda peer, request: Response(0x44)) -> None:
-        self.respond = respond
+    def __init__(self, respond: Callable[[Peer, Request], Response] | None = None) -> None:
+        self.respond = respond or (lambda _peer, _request: Response(0x44))
         self.after: Callable[[], None] | None = None
         self.requests: list[tuple[Peer, Request]] = []
         self.opened: list[Peer] = []
@@ -65,11 +65,11 @@ def coap(
 
 
 class Device(asyncio.DatagramProtocol):
-    """A socket with an inbox. `lose` says which datagrams never arrive: called with direction ("up", "down") and bytes."""
+    """A socket with an inbox. `lose` says which datagrams never arrive, by direction ("up", "down") and bytes."""
 
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[tuple[bytes, Any]] = asyncio.Queue()
-        self.lose: Callable[[str, bytes], bool] = lambda direction, data: False
+        self.lose: Callable[[str, bytes], bool] = lambda _direction, _data: False
         self.answer: Callable[[Message], list[bytes]] | None = None
         self.transport: asyncio.DatagramTransport
         self.server: Any = None

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from custom_components.lwm2m.coap import blockwise
 from custom_components.lwm2m.coap.messages import Request, Response
 from custom_components.lwm2m.coap.wire import WireError
 from custom_components.lwm2m.protocol.errors import PeerGone, RequestTimeout

@@ -10,6 +10,7 @@ import pytest
 from custom_components.lwm2m.coap import blockwise, remote
 from custom_components.lwm2m.coap.messages import Request, Response
 from custom_components.lwm2m.coap.remote import Peer
+from custom_components.lwm2m.coap.server import CoapServer
 from custom_components.lwm2m.protocol.errors import RegistrationError
 from custom_components.lwm2m.security.credential import SecurityMode
 
@@ -86,7 +87,7 @@ async def test_what_is_kept_for_duplicates_is_bounded() -> None:
 
 
 async def test_the_callback_runs_after_the_response_has_left() -> None:
-    async with connected() as (server, device, peer, handler):
+    async with connected() as (_, device, peer, handler):
         order: list[str] = []
         send = peer.link.send
 
@@ -107,6 +108,9 @@ async def test_exceptions_of_the_handler_are_answered_and_logged(caplog: pytest.
             raise RegistrationError("version 3.0", 0x8C)
         raise ZeroDivisionError("secret detail")
 
+    def fails_after() -> None:
+        raise ZeroDivisionError
+
     async with serving(Handler(fails)) as (server, handler), Device.at(("127.0.0.1", server.nosec_port)) as device:
         answer = await device.ask(2, uri_path=("refused",))
         assert (answer.code, answer.payload) == (0x8C, b"version 3.0")
@@ -115,7 +119,7 @@ async def test_exceptions_of_the_handler_are_answered_and_logged(caplog: pytest.
         assert (answer.code, answer.payload) == (0xA0, b"")
         assert "ZeroDivisionError" in caplog.text
         handler.respond = created
-        handler.after = lambda: 1 // 0
+        handler.after = fails_after
         assert (await device.ask(2)).code == 0x41
         assert "What follows a request" in caplog.text
         await device.silent()
@@ -308,24 +312,31 @@ async def test_bodies_are_bounded_and_let_go_in_time(monkeypatch: pytest.MonkeyP
     assert len(spool) == 0
 
 
-async def test_the_sweep_of_a_running_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def sweep(server: CoapServer) -> None:
+    """What the timer does."""
+    assert server._core is not None
+    assert server._core._sweeper is not None
+    server._core._sweeper.cancel()
+    server._core.sweep()
+
+
+async def test_the_sweep_of_a_running_server() -> None:
     now = 0.0
     async with connected(clock=lambda: now) as (server, device, peer, handler):
         handler.respond = large
         await device.ask(2, payload=b"a" * 16, block1=(0, True, 0))
         await device.ask(1, uri_path=("big",))
-        assert peer.download is not None
+        kept = peer.download, list(peer.recent)
+        assert all(kept)
         now = 1000.0
         assert server._core is not None
-        server._core._sweeper.cancel()  # type: ignore[union-attr]
-        server._core.sweep()
+        sweep(server)
         assert peer.download is None
         assert not peer.recent
         assert not server._core._uplink._nosec._uploads
         assert list(server.peers()) == [peer], "held, so not forgotten"
         peer.data = None
-        server._core._sweeper.cancel()  # type: ignore[union-attr]
-        server._core.sweep()
+        sweep(server)
         assert list(server.peers()) == []
         assert handler.closed == [(peer, "silent")]
 
@@ -338,11 +349,9 @@ async def test_a_large_response_is_fetched_in_blocks(exponent: int | None) -> No
         body = b""
         number = 0
         while True:
-            options = (
-                {}
-                if exponent is None and number == 0
-                else {"block2": (number, False, 6 if exponent is None else exponent)}
-            )
+            options: dict[str, Any] = {}
+            if exponent is not None or number:
+                options["block2"] = (number, False, 6 if exponent is None else exponent)
             answer = await device.ask(1, uri_path=("big",), **options)
             assert answer.code == 0x45
             body += answer.payload

@@ -14,20 +14,16 @@ from custom_components.lwm2m.coap.wire import WireError, parse_tail, read_reques
 
 from .devices import CON, coap
 
+type Options = tuple[tuple[str, ...], tuple[str, ...], int | None, int | None]
+
 segments = st.lists(st.text(max_size=80), max_size=4).map(tuple)
 sixteen = st.none() | st.integers(0, 65535)
 blocks = st.builds(Block, st.integers(0, 2**20 - 1), st.booleans(), st.integers(0, 6))
 
 
-@given(segments, segments, sixteen, sixteen, st.binary(max_size=40), blocks)
-def test_request_written_as_aiocoap_reads_it(
-    path: tuple[str, ...],
-    query: tuple[str, ...],
-    content_format: int | None,
-    accept: int | None,
-    payload: bytes,
-    block: Block,
-) -> None:
+@given(st.tuples(segments, segments, sixteen, sixteen), st.binary(max_size=40), blocks)
+def test_request_written_as_aiocoap_reads_it(options: Options, payload: bytes, block: Block) -> None:
+    path, query, content_format, accept = options
     request = Request(2, path, query, payload, content_format, accept)
     tail = wire.write_request(request, [(wire.BLOCK1, block.encode()), (wire.OBSERVE, b"")])
     message = Message.decode(b"\x40\x02\x00\x01" + tail)
@@ -40,15 +36,9 @@ def test_request_written_as_aiocoap_reads_it(
     assert message.payload == payload
 
 
-@given(segments, segments, sixteen, sixteen, st.binary(max_size=40), blocks)
-def test_request_read_as_aiocoap_writes_it(
-    path: tuple[str, ...],
-    query: tuple[str, ...],
-    content_format: int | None,
-    accept: int | None,
-    payload: bytes,
-    block: Block,
-) -> None:
+@given(st.tuples(segments, segments, sixteen, sixteen), st.binary(max_size=40), blocks)
+def test_request_read_as_aiocoap_writes_it(options: Options, payload: bytes, block: Block) -> None:
+    path, query, content_format, accept = options
     data = coap(
         2, CON, 1, b"tok", payload,
         uri_path=path, uri_query=query, content_format=content_format, accept=accept, block1=tuple(block), size1=1234,
@@ -60,10 +50,16 @@ def test_request_read_as_aiocoap_writes_it(
     assert (arrived.bad_option, arrived.proxy) == (None, False)
 
 
-@given(st.integers(0, 2**24 - 1), sixteen, st.binary(max_size=40), blocks, st.binary(min_size=1, max_size=8), segments)
+@given(
+    st.tuples(st.integers(0, 2**24 - 1), sixteen, segments),
+    st.binary(max_size=40),
+    blocks,
+    st.binary(min_size=1, max_size=8),
+)
 def test_response_both_ways(
-    observe: int, content_format: int | None, payload: bytes, block: Block, etag: bytes, location: tuple[str, ...]
+    options: tuple[int, int | None, tuple[str, ...]], payload: bytes, block: Block, etag: bytes
 ) -> None:
+    observe, content_format, location = options
     data = coap(
         0x45, CON, 1, b"", payload,
         observe=observe, content_format=content_format, block2=tuple(block), etag=etag, location_path=location,

@@ -81,33 +81,40 @@ class _Context(Context):  # type: ignore[misc]
 
 
 class _Tokens(TokenManager):  # type: ignore[misc]
-    """Random tokens, except where the next request must have a given one."""
+    """Random tokens, except where a request must have a given one."""
 
-    _peer: Peer
-    _given: bytes | None
+    _peer: Peer | None = None
+    _given: bytes | None = None
 
-    def next_is(self, peer: Peer, token: bytes | None) -> None:
-        """Say whose request comes next, and its token if it must have this one."""
-        self._peer = peer
-        self._given = token
+    def start(self, pipe: Any, peer: Peer, token: bytes | None) -> None:
+        """Send the request of a pipe."""
+        self._peer, self._given = peer, token
+        try:
+            self.request(pipe)
+        finally:
+            self._peer = None
 
     def next_token(self) -> bytes:
-        if self._given is not None:
-            return self._given
-        while (token := os.urandom(TOKEN_LENGTH)) in self._peer.exchanges or token in self._peer.observations:
-            pass
+        peer, token = self._peer, self._given or os.urandom(TOKEN_LENGTH)
+        while peer is not None and self._given is None and (token in peer.exchanges or token in peer.observations):
+            token = os.urandom(TOKEN_LENGTH)
         return token
 
 
 class _Messages(MessageManager):  # type: ignore[misc]
     """Message ids counted per peer, and no search for a backlog, which `Peer.turn` keeps empty."""
 
+    _peer: Peer
+
     def send_message(self, message: Message, messageerror_monitor: Callable[[], None]) -> None:
-        self._sending_to: Peer = message.remote
-        super().send_message(message, messageerror_monitor)
+        self._peer = message.remote
+        try:
+            super().send_message(message, messageerror_monitor)
+        finally:
+            del self._peer
 
     def _next_message_id(self) -> int:
-        return self._sending_to.next_message_id()
+        return self._peer.next_message_id()
 
     def _continue_backlog(self, remote: Peer) -> None:
         self._backlogs.pop(remote, None)
@@ -191,8 +198,7 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
             return False
 
         exchange.drop = pipe.on_event(on_event)
-        self._tokens.next_is(peer, request.token)
-        self._tokens.request(pipe)
+        self._tokens.start(pipe, peer, request.token)
         exchange.token = envelope.token
         exchange.message_id = envelope.mid or 0
         peer.exchanges[envelope.token] = exchange
