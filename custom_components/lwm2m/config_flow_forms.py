@@ -1,0 +1,118 @@
+"""The forms of the flows: their fields, and what is read from them."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import voluptuous as vol
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import section
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    QrCodeSelector,
+    QrCodeSelectorConfig,
+    QrErrorCorrectionLevel,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
+)
+
+from .const import (
+    ALL_INTERFACES,
+    CONF_ENDPOINT,
+    CONF_IDENTITY,
+    CONF_INTERFACE,
+    CONF_KEY,
+    CONF_PORT,
+    CONF_PORTS,
+    DEFAULT_PORT,
+    MAX_ENDPOINT_LENGTH,
+)
+from .listening import async_addresses
+from .security.credential import CredentialError, KeyFormatError, Psk, generate_psk_key, parse_key
+
+type Form = Any
+"""A schema. Home Assistant replaces voluptuous by its own, whose types are not those of the package."""
+
+CONF_QR: Final = "qr_code"
+
+TEXT = TextSelector(TextSelectorConfig(type=TextSelectorType.TEXT, autocomplete="off"))
+SECRET = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off"))
+PORT = NumberSelector(NumberSelectorConfig(min=1, max=65535, step=1, mode=NumberSelectorMode.BOX))
+
+PSK_FORM: Form = vol.Schema({vol.Required(CONF_KEY): SECRET})
+MANUAL_PSK_FORM: Form = vol.Schema(
+    {vol.Required(CONF_ENDPOINT): TEXT, vol.Optional(CONF_IDENTITY): TEXT, vol.Optional(CONF_KEY): SECRET}
+)
+RECONFIGURE_PSK_FORM: Form = vol.Schema({vol.Required(CONF_IDENTITY): TEXT, vol.Optional(CONF_KEY): SECRET})
+ENDPOINT_FORM: Form = vol.Schema({vol.Required(CONF_ENDPOINT): TEXT})
+EMPTY_FORM: Form = vol.Schema({})
+
+
+async def async_server_form(hass: HomeAssistant) -> Form:
+    """Return the form of the server's settings. An address that is not in the list may be typed."""
+    interface = SelectSelector(
+        SelectSelectorConfig(
+            options=[ALL_INTERFACES, *await async_addresses(hass)],
+            mode=SelectSelectorMode.DROPDOWN,
+            custom_value=True,
+            translation_key="interface",
+        )
+    )
+    ports: Form = vol.Schema(
+        {
+            vol.Required(CONF_PORT, default=DEFAULT_PORT): PORT,
+            vol.Required(CONF_INTERFACE, default=ALL_INTERFACES): interface,
+        }
+    )
+    return vol.Schema({vol.Required(CONF_PORTS): section(ports, {"collapsed": False})})
+
+
+def show_key_form(credential: Psk, uri: str) -> Form:
+    """Return the form that shows a key: as text that can be selected and copied, and as a picture."""
+    settings = {"uri": uri, "identity": credential.identity.decode(errors="replace"), "key": credential.key.hex()}
+    return vol.Schema(
+        {
+            vol.Required(CONF_KEY, default=credential.key.hex()): TEXT,
+            vol.Optional(CONF_QR, default=""): QrCodeSelector(
+                QrCodeSelectorConfig(
+                    data=json.dumps(settings, separators=(",", ":")),
+                    scale=4,
+                    error_correction_level=QrErrorCorrectionLevel.MEDIUM,
+                )
+            ),
+        }
+    )
+
+
+def read_endpoint(fields: Mapping[str, Any], errors: dict[str, str]) -> str:
+    """Return the endpoint name of a form; what is wrong with it is put into `errors`."""
+    endpoint = str(fields[CONF_ENDPOINT]).strip()
+    if not endpoint or len(endpoint.encode()) > MAX_ENDPOINT_LENGTH or not endpoint.isprintable():
+        errors[CONF_ENDPOINT] = "bad_endpoint"
+    return endpoint
+
+
+def read_credential(fields: Mapping[str, Any], identity: bytes, errors: dict[str, str]) -> Psk | None:
+    """Return the credential of a form, with a new key where none was typed; None if `errors` say why not."""
+    key = generate_psk_key()
+    if typed := fields.get(CONF_KEY):
+        try:
+            key = parse_key(typed)
+        except KeyFormatError as error:
+            errors[CONF_KEY] = _KEY_PROBLEMS.get(error.problem, "key_format")
+    if identity:
+        with suppress(CredentialError):
+            credential = Psk(identity, key)
+            return None if errors else credential
+    errors[CONF_IDENTITY] = "bad_identity"
+    return None
+
+
+_KEY_PROBLEMS: Final = {"empty_key": "empty_key", "key_too_long": "key_too_long"}

@@ -1,0 +1,233 @@
+"""DeviceRuntime: one device of one entry while that is loaded. Asks it once for what it has, and makes its entities."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import Platform
+from homeassistant.core import callback
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import DOMAIN
+from .mapping import TABLE, Description, describe, device_facts
+from .mapping.device_info import DEVICE_OBJECT
+from .mapping.table import PRIVATE_OBJECTS
+from .protocol.errors import LwM2MError, PathError, ProtocolError, ResponseError
+from .protocol.path import Path
+from .server.device import Device
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+_LOGGER = logging.getLogger(__name__)
+
+type LwM2MConfigEntry = ConfigEntry[DeviceRuntime]
+"""The entry of a device. That of the server has no runtime data: the server lives in the hub."""
+
+MAX_READS = 200
+"""Instances of one device that are read; what it has beyond them is known by its definition alone."""
+
+ADDED_AT_A_TIME = 10
+"""Entities that are added in one go, so that a device with many of them does not block the loop."""
+
+WRONG_KEYS = 3
+"""Calls in a row with another key after which the user is asked for the new one."""
+
+SOON = 1.0
+"""Seconds after which the entities of what was read already are made, while the rest is still being read."""
+
+
+class DeviceRuntime:
+    """`behind`: not all of what the device has was read yet, so its next sign of life is worth another try."""
+
+    def __init__(self, hub: Hub, entry: LwM2MConfigEntry, device: Device) -> None:
+        self.hub = hub
+        self.entry = entry
+        self.device = device
+        self.endpoint = device.endpoint
+        self.device_info = DeviceInfo(identifiers={(DOMAIN, device.endpoint)})
+        self.behind = False
+        self._platforms: dict[Platform, Callable[[list[Any]], None]] = {}
+        self._known: set[Path] = set()
+        self._settled: set[Path] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+        self._wrong_keys = 0
+
+    @property
+    def available(self) -> bool:
+        """Whether the device is registered and the server runs."""
+        return self.device.available and self.hub.running
+
+    # Life
+
+    @callback
+    def async_start(self) -> None:
+        """The platforms are there: make the entities of what is known, and ask for the rest."""
+        self.async_registered()
+
+    @callback
+    def async_stop(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    @callback
+    def async_registered(self) -> None:
+        """The device registered, or has other objects than before."""
+        self._wrong_keys = 0
+        if not self._platforms or self.device.registration is None:
+            return
+        if self._task is not None:
+            self._again = True
+            return
+        if self._settled == set(self._instances()) and not self.behind:
+            return
+        self._task = self.entry.async_create_background_task(
+            self.hub.hass, self._interrogate(), f"lwm2m interrogate {self.endpoint}"
+        )
+        if self._task.done():
+            self._task = None
+
+    @callback
+    def async_wrong_key(self) -> None:
+        """The device called with another key than the one on file.
+
+        Anybody can do that in its name; so the user is asked only when it goes on, and the device itself is not there.
+        """
+        if self.device.available or self.hub.async_waits_for(self.endpoint):
+            return
+        self._wrong_keys += 1
+        if self._wrong_keys >= WRONG_KEYS:
+            self.entry.async_start_reauth(self.hub.hass)
+
+    # The device's page
+
+    @callback
+    def async_update_device(self) -> None:
+        """Write what object 3 says of the device to the registry; what it does not say is left as it was."""
+        facts = device_facts(self.device.values)
+        registry = dr.async_get(self.hub.hass)
+        known = registry.async_get_or_create(
+            config_entry_id=self.entry.entry_id,
+            identifiers={(DOMAIN, self.endpoint)},
+            name=facts.name or self._registered_name() or self.endpoint,
+        )
+        said: dict[str, Any] = {
+            "manufacturer": facts.manufacturer,
+            "model": facts.model,
+            "serial_number": facts.serial_number,
+            "sw_version": facts.sw_version,
+            "hw_version": facts.hw_version,
+        }
+        if said := {name: value for name, value in said.items() if value is not None}:
+            registry.async_update_device(known.id, **said)
+
+    def _registered_name(self) -> str | None:
+        registry = dr.async_get(self.hub.hass)
+        known = registry.async_get_device_by_identifier((DOMAIN, self.endpoint), self.entry.entry_id)
+        return None if known is None else known.name
+
+    # Entities
+
+    @callback
+    def async_add_platform(
+        self,
+        platform: Platform,
+        make: Callable[[DeviceRuntime, Any], Entity],
+        add: AddConfigEntryEntitiesCallback,
+    ) -> None:
+        """Let `make` turn this platform's descriptions into entities."""
+        self._platforms[platform] = lambda descriptions: add([make(self, one) for one in descriptions])
+
+    async def _interrogate(self) -> None:
+        """Read the instances that were not read yet, one request each, and make the entities."""
+        try:
+            async with self.hub.reads:
+                self._again = True
+                while self._again:
+                    self._again = False
+                    await self._read_all()
+        finally:
+            self._task = None
+
+    async def _read_all(self) -> None:
+        read = self.hub.read.setdefault(self.endpoint, set())
+        missing = [path for path in self._instances() if path not in read][:MAX_READS]
+        self.behind = False
+        self._settled = set(self._instances())
+        self._remove_missing()
+        loop = asyncio.get_running_loop()
+        described_at = loop.time()
+        await self._describe()
+        for path in missing:
+            try:
+                await self.device.read(path)
+            except (ResponseError, ProtocolError) as error:
+                _LOGGER.debug("%s: %s cannot be read: %s", self.endpoint, path, error)
+            except LwM2MError as error:
+                _LOGGER.debug("%s: %s was not read: %s", self.endpoint, path, error)
+                self.behind = True
+                break
+            read.add(path)
+            if path == DEVICE_OBJECT:
+                self.async_update_device()
+            if loop.time() - described_at > SOON:
+                await self._describe()
+                described_at = loop.time()
+        if missing:
+            await self._describe()
+
+    def _instances(self) -> list[Path]:
+        """Return the registered instances that may be read, the most wanted first."""
+        instances = (path for path in self.device.objects if len(path) == 2 and path[0] not in PRIVATE_OBJECTS)
+        return sorted(instances, key=lambda path: (path != DEVICE_OBJECT, path[0] not in TABLE, path))
+
+    async def _describe(self) -> None:
+        """Make the entities of the instances that were read and have none yet."""
+        read = self.hub.read.get(self.endpoint, set())
+        present = [path for path in self.device.objects if path in read]
+        descriptions = describe(self.device.definitions, present, self.device.values)
+        new = [one for one in descriptions if one.path not in self._known]
+        self._known.update(one.path for one in new)
+        for start in range(0, len(new), ADDED_AT_A_TIME):
+            for platform, chunk in _by_platform(new[start : start + ADDED_AT_A_TIME]).items():
+                self._platforms[platform](chunk)
+            await asyncio.sleep(0)
+
+    def _remove_missing(self) -> None:
+        """Remove the entities of instances that the device has no more.
+
+        The registry keeps the user's settings for them, in case they come back.
+        """
+        registry = er.async_get(self.hub.hass)
+        for entity in er.async_entries_for_config_entry(registry, self.entry.entry_id):
+            path = self._path_of(entity.unique_id)
+            if path is not None and Path(path[:2]) not in self._settled:
+                self._known.discard(path)
+                registry.async_remove(entity.entity_id)
+        read = self.hub.read.get(self.endpoint, set())
+        read.intersection_update(self._settled)
+
+    def _path_of(self, unique_id: str) -> Path | None:
+        """Return the path of an entity; None for one that stands for the device as a whole."""
+        path = unique_id.removeprefix(self.endpoint)
+        if not path.startswith("/"):
+            return None
+        try:
+            return Path.parse(path)
+        except PathError:
+            return None
+
+
+def _by_platform(descriptions: Iterable[Description]) -> dict[Platform, list[Description]]:
+    found: dict[Platform, list[Description]] = {}
+    for description in descriptions:
+        found.setdefault(description.platform, []).append(description)
+    return found

@@ -1,0 +1,149 @@
+"""Hub: the LwM2M server of this Home Assistant, and the devices that have an entry.
+
+It is made before any entry is set up and outlives them all, so that the order of entries does not matter and no entry
+disturbs another. The server's entry opens and closes the sockets; a device's entry brings its credential.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.event import async_track_time_interval
+
+from . import discovery, issues
+from .const import CONF_ENDPOINT
+from .device_runtime import DeviceRuntime, LwM2MConfigEntry
+from .entry_data import Listen, credential_of, device_entries, server_entry
+from .protocol.path import Path
+from .security.refusal import Reason, Refusal
+from .server.events import Event, RefusedEvent, Registered, UnknownPeer, Updated
+from .server.server import Server
+
+_LOGGER = logging.getLogger(__name__)
+
+SETUPS_AT_A_TIME = 4
+"""Devices that are set up at the same time, so that many of them do not block the loop."""
+
+READS_AT_A_TIME = 4
+"""Devices that are asked for all they have at the same time."""
+
+CARDS_CHECKED_EVERY = timedelta(hours=1)
+
+
+class Hub:
+    """`setups` and `reads` bound how much is done at a time. `read` remembers, by endpoint, the instances asked for."""
+
+    def __init__(self, hass: HomeAssistant, server: Server) -> None:
+        self.hass = hass
+        self.server = server
+        self.setups = asyncio.Semaphore(SETUPS_AT_A_TIME)
+        self.reads = asyncio.Semaphore(READS_AT_A_TIME)
+        self.read: dict[str, set[Path]] = {}
+        self.runtimes: dict[str, DeviceRuntime] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._stop_listening: list[Callable[[], None]] = []
+
+    # The server
+
+    @property
+    def running(self) -> bool:
+        """Whether the server listens."""
+        return self.server.running
+
+    @property
+    def has_server(self) -> bool:
+        """Whether there is a server's entry, be it running, or about to run again."""
+        return server_entry(self.hass) is not None
+
+    async def async_start(self, listen: Listen) -> None:
+        """Open the sockets; OSError if that cannot be done, EngineUnavailableError where there is no DTLS."""
+        await self.server.start(listen.host, coaps_port=listen.port)
+        self._stop_listening = [
+            self.server.subscribe(self._on_event, Registered, Updated, RefusedEvent, UnknownPeer),
+            async_track_time_interval(self.hass, self._check_cards, CARDS_CHECKED_EVERY, cancel_on_shutdown=True),
+        ]
+        _LOGGER.info("Listening on port %s with %s", self.server.coaps_port, self.server.engine_name)
+        self._tell()
+
+    async def async_stop(self) -> None:
+        """Say goodbye to all devices and close the sockets."""
+        for stop in self._stop_listening:
+            stop()
+        self._stop_listening = []
+        await self.server.stop()
+        self._tell()
+
+    @callback
+    def on_state(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call back when the server starts, stops, or loses its entry; returns the way to end that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener()
+
+    # Devices
+
+    @callback
+    def attach(self, entry: LwM2MConfigEntry) -> DeviceRuntime:
+        """Expect the device of an entry, with its credential; IdentityInUseError if another entry has that identity."""
+        endpoint = entry.data[CONF_ENDPOINT]
+        credential = credential_of(entry.data)
+        self.server.authorizer.set_credential(endpoint, credential)
+        runtime = self.runtimes[endpoint] = DeviceRuntime(self, entry, self.server.device(endpoint))
+        discovery.async_withdraw(self.hass, credential.identity)
+        return runtime
+
+    @callback
+    def detach(self, runtime: DeviceRuntime) -> None:
+        """The entry is unloaded. Credential and registration go on, so that a reload is not felt by the device."""
+        runtime.async_stop()
+        self.runtimes.pop(runtime.endpoint, None)
+
+    @callback
+    def forget(self, endpoint: str) -> None:
+        """The entry is disabled or gone: so are credential, association and registration."""
+        self.server.authorizer.remove_credential(endpoint)
+        self.server.forget(endpoint)
+        self.read.pop(endpoint, None)
+
+    # What the server tells
+
+    @callback
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Registered(device):
+                if (runtime := self.runtimes.get(device.endpoint)) is not None:
+                    runtime.async_registered()
+            case Updated(device, objects_changed):
+                if (runtime := self.runtimes.get(device.endpoint)) is not None and (objects_changed or runtime.behind):
+                    runtime.async_registered()
+            case RefusedEvent(_, refusal):
+                self._refused(refusal)
+            case UnknownPeer(peer):
+                discovery.async_found(self.hass, peer)
+
+    def _refused(self, refusal: Refusal) -> None:
+        if refusal.reason is Reason.WRONG_KEY and refusal.endpoint is not None:
+            if (runtime := self.runtimes.get(refusal.endpoint)) is not None:
+                runtime.async_wrong_key()
+        elif refusal.reason is Reason.ENDPOINT_MISMATCH and refusal.identity is not None:
+            issues.async_shared_identity(self.hass, refusal.identity, refusal.endpoint or "")
+
+    @callback
+    def _check_cards(self, _now: datetime) -> None:
+        discovery.async_withdraw_stale(self.hass, self.server.pending)
+
+    @callback
+    def async_waits_for(self, endpoint: str) -> bool:
+        """Whether a flow waits for this device to prove a new key."""
+        return any(candidate.expected_endpoint == endpoint for candidate in self.server.pending.candidates)
+
+    @callback
+    def async_check_server_entry(self) -> None:
+        """Tell the user where devices have no server to call, or tell no more; and tell those who wait for one."""
+        issues.async_no_server(self.hass, missing=not self.has_server and bool(device_entries(self.hass)))
+        self._tell()

@@ -1,0 +1,65 @@
+"""Repair issues: what the user must mend."""
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import issue_registry as ir
+
+from .const import CONF_ENDPOINT, DOMAIN
+from .entry_data import device_entries, identity_of
+from .security.identity import printable
+
+_NO_SERVER = "no_server"
+
+
+@callback
+def async_no_server(hass: HomeAssistant, *, missing: bool) -> None:
+    """Say that there are devices and no server, or say it no more."""
+    if missing:
+        ir.async_create_issue(
+            hass,
+            DOMAIN,
+            _NO_SERVER,
+            is_fixable=False,
+            severity=ir.IssueSeverity.ERROR,
+            translation_key="no_server",
+        )
+    else:
+        ir.async_delete_issue(hass, DOMAIN, _NO_SERVER)
+
+
+@callback
+def async_shared_identity(hass: HomeAssistant, identity: str, caller: str) -> None:
+    """Say that a device called with the identity of another one; `identity` and `caller` are printable."""
+    entry = next(
+        (entry for entry in device_entries(hass) if printable(identity_of(entry.data)) == identity),
+        None,
+    )
+    if entry is None:
+        return
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        _shared_identity(entry.entry_id),
+        is_fixable=False,
+        severity=ir.IssueSeverity.WARNING,
+        translation_key="shared_identity",
+        translation_placeholders={
+            "identity": quoted(identity),
+            "device": quoted(entry.data[CONF_ENDPOINT]),
+            "caller": quoted(caller),
+        },
+    )
+
+
+@callback
+def async_identity_free(hass: HomeAssistant, entry_id: str) -> None:
+    """The entry is gone, or has another credential: nobody shares its identity any more."""
+    ir.async_delete_issue(hass, DOMAIN, _shared_identity(entry_id))
+
+
+def _shared_identity(entry_id: str) -> str:
+    return f"shared_identity_{entry_id}"
+
+
+def quoted(name: str) -> str:
+    """Return a name that a device gave, fit to stand between backticks in Markdown."""
+    return printable(name).replace("`", "'")
