@@ -189,6 +189,8 @@ def _resolve(records: object, labels: _Labels, base: Path, definitions: Definiti
             else:
                 base_fields.take(meaning, label, field)
         if key is None and not name:
+            if not any(meanings.get(label, _NAME) >= _BASE_NAME for label in record):
+                raise _error("a record without a value")
             continue
         if not isinstance(name, str):
             raise _error("a name that is no text")

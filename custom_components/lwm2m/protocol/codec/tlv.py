@@ -159,7 +159,7 @@ def _read_value(data: bytes, data_type: DataType | None) -> Value:
         case DataType.OBJLNK:
             if length == 4:
                 return ObjectLink(*_LINK.unpack(data))
-        case DataType.STRING | DataType.CORELNK:
+        case _:
             try:
                 return data.decode()
             except UnicodeDecodeError:

@@ -1,0 +1,1 @@
+"""The protocol layer, by itself."""
