@@ -140,7 +140,8 @@ class PairingFlow(ConfigFlow):
                 if self._wrong_keys > 1:
                     return "wrong_key"
                 self._error = "wrong_key"
-                return "change_credential"
+                self._let_go()
+                return self._form
         return None
 
     async def async_step_no_answer(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:

@@ -1,0 +1,33 @@
+"""A Home Assistant with this integration, its real server on loopback, and real devices that call it."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from homeassistant.core import HomeAssistant
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+import custom_components.lwm2m  # noqa: F401 - the test plugin has a package of the same name; the first one wins
+
+from .house import House
+
+
+@pytest.fixture(autouse=True)
+def custom_integrations(enable_custom_integrations: None) -> Iterator[None]:
+    """Let Home Assistant load the integration."""
+    yield
+
+
+@pytest.fixture
+async def house(hass: HomeAssistant) -> AsyncIterator[House]:
+    """A Home Assistant whose server listens; devices that it makes leave at the end."""
+    house = House(hass)
+    try:
+        yield house
+    finally:
+        await house.close()
+
+
+@pytest.fixture
+async def server(house: House) -> MockConfigEntry:
+    """The entry of the server, set up."""
+    return await house.add_server()
