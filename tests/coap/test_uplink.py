@@ -374,11 +374,19 @@ async def test_blocks_of_a_response_that_are_not_there() -> None:
 
 
 async def test_continued_blocks_are_not_held_up_by_the_rate() -> None:
-    body = bytes(64 * 400)
+    body = bytes(range(256)) * 100
     now = 0.0
-    async with connected(clock=lambda: now) as (_, device, _, handler):
-        await send_in_blocks(device, body, 64)
+    async with connected(clock=lambda: now) as (_, device, peer, handler):
+        handler.respond = lambda _peer, request: Response(0x45, body if request.method == 1 else b"")
+        for start in range(0, len(body), 64):
+            more = start + 64 < len(body)
+            await device.ask(2, payload=body[start : start + 64], block1=(start // 64, more, 2))
         assert handler.requests[-1][1].payload == body
+        for start in range(0, len(body), 64):
+            answer = await device.ask(1, uri_path=("big",), block2=(start // 64, False, 2))
+            assert answer.payload == body[start : start + 64]
+        assert peer.allow_request(now, 90.0)
+        assert not peer.allow_request(now, 90.0)
 
 
 async def test_an_aiocoap_client_registers_with_blocks_and_reads_blocks() -> None:

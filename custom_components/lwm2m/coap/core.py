@@ -79,9 +79,12 @@ class Core:
     def closed(self, peer: Peer, detail: str) -> None:
         """A peer is gone: its requests fail, its observations end, and nothing of it is kept."""
         peer.closed = True
-        for exchange in list(peer.exchanges.values()):
+        exchanges = list(peer.exchanges.values())
+        if peer.unacknowledged is not None and peer.unacknowledged not in exchanges:
+            exchanges.append(peer.unacknowledged)
+        for exchange in exchanges:
             exchange.finish(PeerGone(f"the peer is gone: {detail}"))
-        if peer.exchanges:
+        if exchanges:
             self._transport.abandon(peer)
         for observation in list(peer.observations.values()):
             observation.end(detail)

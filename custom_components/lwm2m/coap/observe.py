@@ -81,7 +81,7 @@ class Observation:
             self._busy.cancel()
             self._busy = None
 
-    async def cancel_actively(self, *, timeout: float | None = None) -> Response | None:  # noqa: ASYNC109
+    async def cancel_actively(self, *, timeout: float | None = None) -> Response | None:
         """Ask the device to end it (GET with Observe 1). Forgotten in any case; RequestTimeout, PeerGone, WireError.
 
         None if it was not active.

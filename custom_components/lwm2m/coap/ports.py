@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from ..dtls.association import Address, Association, AssociationClosedError, NetworkPath
+from ..dtls.association import Address, Association, AssociationClosedError, NetworkPath, RecordTooLargeError
 from ..dtls.endpoint import Endpoint
 from ..dtls.events import Closed, Data, Opened, Refused
 from ..security.credential import SecurityMode
@@ -15,6 +16,8 @@ from ..security.refusal import Refusal
 from . import wire
 from .remote import Peer, PeerSecurity
 from .udp import UdpPort
+
+LOGGER = logging.getLogger(__package__)
 
 NOSEC_PEERS: Final = 4096
 """Addresses on the NoSec port that are known at a time."""
@@ -90,6 +93,9 @@ class SecurePort:
             self._endpoint.send(association, data, self._clock())
         except AssociationClosedError:
             self._gone(association, "the association is closed")
+            return
+        except RecordTooLargeError as error:
+            LOGGER.warning("A message to %s was not sent: %s", peer, error)
             return
         if not self._batch:
             self._transmit()

@@ -25,7 +25,19 @@ DUPLICATE_LIFETIME = 247.0
 
 REQUESTS_PER_SECOND = 100.0
 REQUEST_BURST = 200.0
-"""What a peer may ask of us before its requests are dropped unread; a confirmable one comes again by itself."""
+"""What a peer may ask of us before its requests are dropped; a confirmable one comes again by itself."""
+
+BLOCK_COST = 0.125
+"""What the next block of a transfer counts; the first one is a request like any other."""
+
+
+_OPTIONS_ROOM = 128
+"""Bytes beside the payload for which there is room in a record with a full block: header, token, options."""
+
+
+def _largest_block(record: int) -> int:
+    """The size exponent (RFC 7959 section 2.2) of the largest block that a record of so many bytes holds."""
+    return max(0, min(6, (max(record - _OPTIONS_ROOM, 16) >> 4).bit_length() - 1))
 
 
 class PeerSecurity(NamedTuple):
@@ -90,7 +102,7 @@ class Peer:
         self.download: Download | None = None
         self.turn: asyncio.Lock | None = None
         self.unacknowledged: Exchange | None = None
-        self.block_exponent = 6
+        self.block_exponent = 6 if association is None else _largest_block(association.max_payload)
         self.message_id = random.getrandbits(16)
         self._allowance = REQUEST_BURST
         self._allowance_at = now
@@ -113,14 +125,14 @@ class Peer:
         host, port = self.address
         return f"<Peer [{host}]:{port} {self.security.mode}{' closed' if self.closed else ''}>"
 
-    def allow_request(self, now: float) -> bool:
-        """Whether the rate limit has room for one more request of this peer."""
+    def allow_request(self, now: float, cost: float) -> bool:
+        """Whether the rate limit has room for one more request of this peer; `cost` is 1 for an ordinary one."""
         allowance = self._allowance + (now - self._allowance_at) * REQUESTS_PER_SECOND
         self._allowance_at = now
-        if allowance < 1.0:
+        if allowance < cost:
             self._allowance = allowance
             return False
-        self._allowance = min(allowance, REQUEST_BURST) - 1.0
+        self._allowance = min(allowance, REQUEST_BURST) - cost
         return True
 
     def remember(self, message_id: int, answer: bytes, now: float) -> None:

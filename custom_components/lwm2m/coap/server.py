@@ -83,7 +83,7 @@ class CoapServer:
             yield from self._core.secure or ()
             yield from self._core.nosec or ()
 
-    async def request(self, peer: Peer, request: Request, *, timeout: float | None = None) -> Response:  # noqa: ASYNC109
+    async def request(self, peer: Peer, request: Request, *, timeout: float | None = None) -> Response:
         """Send a request to a device and return its whole response, error codes included.
 
         `timeout`: seconds for the answer to each message (a block is one), from its sending; None is what RFC 7252
@@ -98,7 +98,7 @@ class CoapServer:
         on_notification: Callable[[Response], None],
         on_end: Callable[[str], None],
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> tuple[Response, Observation]:
         """Begin an observation (GET or FETCH); errors as `request`.
 

@@ -12,7 +12,7 @@ from ..security.credential import SecurityMode
 from . import wire
 from .blockwise import UPLOAD_LIMIT, Block, Download, Spool, transfer_key
 from .messages import Request, Response
-from .remote import Peer
+from .remote import BLOCK_COST, Peer
 from .wire import Arrived, Head, WireError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Uplink:
             if head.message_type == wire.CON:
                 peer.link.send(peer, wire.empty_message(wire.RST, head.message_id))
             return
-        if not self._continues(peer, arrived) and not peer.allow_request(now):
+        if not peer.allow_request(now, BLOCK_COST if self._continues(peer, arrived) else 1.0):
             return
         peer.remember(head.message_id, b"", now)
         self._now = now
@@ -84,9 +84,11 @@ class Uplink:
                 LOGGER.exception("What follows a request of %s failed", peer)
 
     def _continues(self, peer: Peer, arrived: Arrived) -> bool:
-        """Whether a request is the next block of one that was let in."""
-        block1 = arrived.block1
-        return block1 is not None and self._spool(peer).expects(peer, transfer_key(arrived.request), block1)
+        """Whether a request is for the next block of a transfer that was let in."""
+        request, block1, block2 = arrived.request, arrived.block1, arrived.block2
+        if block1 is not None:
+            return self._spool(peer).expects(peer, transfer_key(request), block1)
+        return block2 is not None and block2.number > 0 and peer.download is not None
 
     def answer(self, peer: Peer, arrived: Arrived) -> Outcome:
         """The response to a request."""
