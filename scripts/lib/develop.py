@@ -11,13 +11,12 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from . import check, devices
 from .hass_client import HassClient, HassError
 from .home import PASSWORD, PYTHON, ROOT, USER, Home, HomeError, free_port, is_free
 
-FOLDER = ROOT / "demo"
-PORT, COAPS_PORT = 8123, 5684
 DOMAIN = "lwm2m"
 
 DEVICES = (
@@ -39,29 +38,29 @@ async def add_server(client: HassClient, port: int) -> None:
         raise HassError(f"the server entry was not created: {step}")
 
 
-async def develop() -> None:
+async def develop(folder: Path, port: int, coaps_port: int) -> None:
     """Run it all until cancelled, or until Home Assistant ends of itself."""
-    for port, kind in ((PORT, socket.SOCK_STREAM), (COAPS_PORT, socket.SOCK_DGRAM)):
-        if not is_free(port, kind):
-            raise HomeError(f"port {port} is in use; is another Home Assistant or LwM2M server running?")
-    home = Home(FOLDER / "config", PORT, log_level="debug")
-    say(f"Preparing Home Assistant in {home.config.relative_to(ROOT)} ...")
+    for number, kind in ((port, socket.SOCK_STREAM), (coaps_port, socket.SOCK_DGRAM)):
+        if not is_free(number, kind):
+            raise HomeError(f"port {number} is in use; is another Home Assistant or LwM2M server running?")
+    home = Home(folder / "config", port, log_level="debug")
+    say(f"Preparing Home Assistant in {home.config} ...")
     await home.seed()
     async with AsyncExitStack() as stack:
         say("Starting Home Assistant ...")
         process = await stack.enter_async_context(home.running())
         async with HassClient.connect(home.url, USER, PASSWORD) as client:
             await client.until_running()
-            await add_server(client, COAPS_PORT)
+            await add_server(client, coaps_port)
         for settings in DEVICES:
-            log = FOLDER / "devices.log"
-            await stack.enter_async_context(devices.running(PYTHON, settings, port=COAPS_PORT, log=log))
+            log = folder / "devices.log"
+            await stack.enter_async_context(devices.running(PYTHON, settings, port=coaps_port, log=log))
         say(f"\n  {home.url}   user: {USER}   password: {PASSWORD}\n")
         say("Simulated devices; they are under Settings > Devices & services, as discovered until they are added:")
         for settings in DEVICES:
             say(f"  {settings.make:7} {settings.endpoint}")
             say(f"          identity {settings.identity}   key {settings.key.hex()}")
-        say(f"\nHome Assistant's log is {home.log.relative_to(ROOT)}. Ctrl-C stops everything.")
+        say(f"\nHome Assistant's log is {home.log}. Ctrl-C stops everything.")
         try:
             await process.wait()
             raise HomeError(f"Home Assistant has ended, see {home.log}")
@@ -87,13 +86,13 @@ async def until_signal(work: asyncio.Task[None]) -> bool:
 
 async def run(options: argparse.Namespace) -> int:
     """Do what the command line says; return the exit code."""
-    if options.fresh:
-        shutil.rmtree(FOLDER, ignore_errors=True)
     try:
         if options.check:
             finished = await until_signal(asyncio.create_task(check.check(port=free_port(), add_server=add_server)))
             return 0 if finished else 130
-        await until_signal(asyncio.create_task(develop()))
+        if options.fresh:
+            shutil.rmtree(options.folder, ignore_errors=True)
+        await until_signal(asyncio.create_task(develop(options.folder.resolve(), options.port, options.coaps_port)))
         return 0
     except (HomeError, HassError, devices.DeviceError) as error:
         print(f"develop: {error}", file=sys.stderr)
@@ -106,7 +105,10 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="run through the main job unattended, exit 0 if all was seen"
     )
-    parser.add_argument("--fresh", action="store_true", help=f"begin with an empty {FOLDER.name} folder")
+    parser.add_argument("--fresh", action="store_true", help="begin with an empty folder")
+    parser.add_argument("--folder", type=Path, default=ROOT / "demo", help="where it is kept (demo)")
+    parser.add_argument("--port", type=int, default=8123, help="of Home Assistant (8123)")
+    parser.add_argument("--coaps-port", type=int, default=5684, help="of the LwM2M server (5684)")
     return asyncio.run(run(parser.parse_args()))
 
 

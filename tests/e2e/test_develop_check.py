@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .processes import naming
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -17,19 +19,6 @@ async def check(folder: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         ROOT / "scripts" / "develop", "--check", cwd=ROOT, env=environment, stdin=null, stdout=pipe, stderr=pipe
     )
-
-
-def left_over(folder: Path) -> list[str]:
-    """Return what is still there of a check: files, and command lines of processes that name the folder."""
-    found = [str(path) for path in folder.iterdir()]
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in command:
-            found.append(command)
-    return found
 
 
 @pytest.mark.timeout(240)
@@ -51,7 +40,8 @@ async def test_every_step_is_seen(tmp_path: Path) -> None:
         "all stopped",
     ):
         assert words in seen
-    assert not left_over(tmp_path)
+    assert not naming(tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.timeout(120)
@@ -59,8 +49,9 @@ async def test_stopped_half_way_it_leaves_nothing(tmp_path: Path) -> None:
     process = await check(tmp_path)
     assert process.stdout is not None
     assert b"Home Assistant runs" in await process.stdout.readline()
-    assert left_over(tmp_path)
+    assert naming(tmp_path)
     process.send_signal(signal.SIGTERM)
     await process.communicate()
     assert process.returncode != 0
-    assert not left_over(tmp_path)
+    assert not naming(tmp_path)
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""The whole in a real Home Assistant, from outside."""
