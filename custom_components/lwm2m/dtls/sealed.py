@@ -18,7 +18,7 @@ class SealedAssociation(Association):
 
     __slots__ = (
         *("_aead", "_least", "_next", "_receive", "_send", "_window"),
-        *("client_random", "final_flight", "finished", "max_payload", "resent_at"),
+        *("final_flight", "finished", "max_payload", "resent_at"),
     )
 
     def __init__(
@@ -29,7 +29,6 @@ class SealedAssociation(Association):
         opened_at: float,
         *,
         keys: tuple[Direction, Direction],
-        client_random: bytes,
         next_sequence: int = 0,
         max_payload: int = MAX_PLAINTEXT,
         final_flight: Sequence[bytes] = (),
@@ -42,7 +41,6 @@ class SealedAssociation(Association):
         self._next = next_sequence
         self._aead = self._receive if isinstance(self._receive, Aead) else None
         self._least = 21 + self._aead.tag if self._aead is not None else 0
-        self.client_random = client_random
         self.max_payload = max_payload
         self.final_flight = tuple(final_flight)
         self.finished = b"" if finished is None else finished.whole

@@ -1,6 +1,6 @@
 """The DTLS endpoint on OpenSSL: one port, many peers, every suite."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
@@ -24,6 +24,8 @@ MAX_PENDING = 512
 MAX_PENDING_PER_HOST = 256
 MAX_ASSOCIATIONS = 20_000
 MAX_ASSOCIATIONS_PER_IDENTITY = 8
+MAX_SPENT, LATE = 1024, 30.0
+"""Hellos that are remembered after they were answered, and seconds for which a duplicate of one is ignored."""
 
 _CLIENT_HELLO, _FINISHED = 1, 20
 
@@ -57,6 +59,7 @@ class OpenSSLEndpoint(Endpoint):
         self._timers: list[tuple[float, int, Handshake]] = []
         self._timer_count = 0
         self._live: dict[NetworkPath, _Live] = {}
+        self._spent: OrderedDict[tuple[NetworkPath, bytes], float] = OrderedDict()
         self._identities: dict[object, list[_Live]] = {}
 
     def set_trust_anchors(self, certificates: Iterable[bytes]) -> None:
@@ -101,20 +104,34 @@ class OpenSSLEndpoint(Endpoint):
             cookie = self._cookies.make(path, hello, now)
             self._out.append((hello_verify_request(hello, cookie), path))
             return
-        live = self._live.get(path)
-        if live is not None and live.client_random == hello.random:
-            return  # a late duplicate of the hello that made this association
         handshake = self._pending.get(path)
         if handshake is not None and handshake.hello.random == hello.random:
             self._send_all(handshake.repeat_for_hello(now), path)
             return
+        late = self._is_late(path, hello, now)
         refusal = examine(hello.offer, self._policy)
         if refusal is not None:
             number = alert.PROTOCOL_VERSION if refusal.reason is Reason.PROTOCOL_VERSION else alert.HANDSHAKE_FAILURE
             self._out.append((fatal_alert(hello, number), path))
-            self._report(path, refusal, now, proved=True)
-            return
-        self._begin(hello, path, now)
+            if not late:
+                self._report(path, refusal, now, proved=True)
+        elif not late:
+            self._begin(hello, path, now)
+
+    def _is_late(self, path: NetworkPath, hello: Hello, now: float) -> bool:
+        """Whether this hello was answered before, so that it is a duplicate from the network.
+
+        Only for some seconds: a device without good randomness says the same again after a restart.
+        """
+        spent = self._spent
+        while spent and next(iter(spent.values())) <= now:
+            spent.popitem(last=False)
+        if (path, hello.random) in spent:
+            return True
+        if len(spent) >= MAX_SPENT:
+            spent.popitem(last=False)
+        spent[path, hello.random] = now + LATE
+        return False
 
     def _begin(self, hello: Hello, path: NetworkPath, now: float) -> None:
         if path in self._pending:
@@ -174,7 +191,6 @@ class OpenSSLEndpoint(Endpoint):
                 suite,
                 now,
                 keys=keys,
-                client_random=handshake.hello.random,
                 next_sequence=handshake.next_sequence,
                 max_payload=handshake.max_payload(),
                 final_flight=handshake.flight,
@@ -187,7 +203,6 @@ class OpenSSLEndpoint(Endpoint):
                 suite,
                 now,
                 context=self._context,
-                client_random=handshake.hello.random,
                 max_payload=handshake.max_payload(),
                 ssl=handshake.release(),
             )
