@@ -101,7 +101,7 @@ def test_refused(view: DefinitionView, base: str, payload: str) -> None:
 
 
 def test_too_many_values(view: DefinitionView) -> None:
-    payload = cbor2.dumps({32769: {number: {other: 1 for other in range(100)} for number in range(101)}})
+    payload = cbor2.dumps({32769: {number: dict.fromkeys(range(100), 1) for number in range(101)}})
     assert len(payload) < 65536
     with pytest.raises(CodecError, match="more than"):
         decode(FORMAT, payload, ROOT, view)

@@ -42,10 +42,12 @@ class Registry:
         versions = self._objects.get(object_id)
         if not versions:
             return None
-        chosen = version if version in versions else _nearest(versions, version)
-        found = versions[chosen]
+        return self._unpack(versions, version if version in versions else _nearest(versions, version))
+
+    def _unpack(self, versions: dict[str, bytes | ObjectDefinition], version: str) -> ObjectDefinition:
+        found = versions[version]
         if isinstance(found, bytes):
-            found = versions[chosen] = parse_row(json.loads(found))
+            found = versions[version] = parse_row(json.loads(found))
         return found
 
     def versions(self, object_id: int) -> tuple[str, ...]:
@@ -56,8 +58,7 @@ class Registry:
         """Yield every version of every object, by id and then oldest first."""
         for object_id in sorted(self._objects):
             for version in self.versions(object_id):
-                if (definition := self.get(object_id, version)) is not None:
-                    yield definition
+                yield self._unpack(self._objects[object_id], version)
 
     def with_user_objects(self, definitions: Iterable[ObjectDefinition]) -> Self:
         """Return a registry with these definitions added; they replace those of the same id and version."""
