@@ -8,7 +8,7 @@ import cbor2
 import pytest
 from hypothesis import example, given, strategies as st
 
-from custom_components.lwm2m.protocol.codec import MAX_ENTRIES, decode, encode
+from custom_components.lwm2m.protocol.codec import MAX_ENTRIES, decode, decoder, encode
 from custom_components.lwm2m.protocol.content_format import ContentFormat
 from custom_components.lwm2m.protocol.errors import CodecError
 from custom_components.lwm2m.protocol.messages import Entry
@@ -174,6 +174,42 @@ def check(content_format: int, payload: bytes, base: Path) -> None:
                 DataType.OBJLNK: ObjectLink,
             }.get(data_type, int)
             assert type(entry.value) is expected
+
+
+FLOAT = Path.of(OBJECT, 0, TYPES.index(DataType.FLOAT))
+numbers = st.one_of(st.sampled_from([0.0, -0.0, 2.0, 22.5, 22.4, 1e300, math.inf]), st.floats(allow_nan=False))
+
+
+@st.composite
+def notifications(draw: st.DrawFn) -> bytes:
+    """Return a number in one of many spellings: with names and without, wrapped, in several widths, with a time."""
+    value = draw(numbers)
+    path = draw(st.sampled_from([str(FLOAT), "/3/0/9"]))
+    senml: dict[int, object] = draw(st.sampled_from([{0: path}, {-2: path}, {-2: path, 6: 5}, {-2: path, 1: "Cel"}]))
+    number = cbor2.dumps(value, canonical=draw(st.booleans()))
+    if draw(st.booleans()):
+        senml_payload = b"\x81" + bytes((0xA1 + len(senml),)) + cbor2.dumps(senml)[1:] + b"\x02" + number
+    else:
+        senml_payload = cbor2.dumps([{2: value, **senml}])
+    tlv = encode(ContentFormat.TLV, [Entry(FLOAT, value)], FLOAT, VIEW)
+    wrapped = bytes((0x08, 0, len(tlv))) + tlv
+    keys = draw(st.sampled_from([b"\xa1\x83\x19\x9c\x40\x00\x03", b"\xa1\x19\x9c\x40\xa1\x00\xa1\x03"]))
+    payload = draw(st.sampled_from([number, senml_payload, tlv, wrapped, keys + number]))
+    return payload[: draw(st.integers(0, len(payload)))] if draw(st.integers(0, 9)) == 0 else payload
+
+
+@pytest.mark.parametrize("content_format", DECODED)
+@given(payloads=st.lists(notifications(), max_size=12))
+def test_decoder_of_an_observation_decodes_the_same(content_format: ContentFormat, payloads: list[bytes]) -> None:
+    read = decoder(content_format, FLOAT, VIEW)
+    for payload in payloads:
+        results: list[object] = []
+        for way in (read, lambda data: decode(content_format, data, FLOAT, VIEW)):
+            try:
+                results.append([(entry, math.copysign(1, entry.value)) for entry in way(payload)])  # type: ignore[arg-type]
+            except CodecError as error:
+                results.append(str(error))
+        assert results[0] == results[1]
 
 
 bases = st.sampled_from(

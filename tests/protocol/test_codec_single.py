@@ -227,3 +227,19 @@ def test_decoder_of_an_observation(view: DefinitionView) -> None:
         read(b"warm")
     assert decoder(TEXT, path.parent.child(5701), view)(b"Cel") == [Entry(path.parent.child(5701), "Cel")]
     assert decoder(ContentFormat.SENML_CBOR, path, view)(b"\x81\xa2\x00\x6c/3303/0/5700\x02\x16") == [Entry(path, 22.0)]
+
+
+def test_decoder_remembers_what_comes_before_the_number(view: DefinitionView) -> None:
+    path = Path.of(3303, 0, 5700)
+    read = decoder(ContentFormat.TLV, path, view)
+    for payload, value in (
+        ("E4164441B40000", 22.5),
+        ("E4164441B80000", 23.0),
+        ("E81644084036666666666666", 22.4),
+        ("E81644084036333333333333", 22.2),
+        ("E41644C1B80000", -23.0),
+        ("E11644FB", -5.0),
+    ):
+        assert read(bytes.fromhex(payload)) == [Entry(path, value)]
+    with pytest.raises(CodecError):
+        read(bytes.fromhex("E41645C1B80000"))

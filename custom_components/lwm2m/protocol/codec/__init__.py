@@ -4,6 +4,8 @@ A codec turns bytes into entries and back. It raises only CodecError and its kin
 and never makes more than `MAX_ENTRIES` entries.
 """
 
+from functools import partial
+from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..content_format import ContentFormat, canonical
@@ -41,6 +43,17 @@ _CODECS: Final = {
     ContentFormat.LWM2M_CBOR: _Codec(lwm2m_cbor.decode, lwm2m_cbor.encode),
 }
 
+_ENDING_IN_THE_VALUE: Final = (
+    ContentFormat.TLV,
+    ContentFormat.SENML_CBOR,
+    ContentFormat.CBOR,
+    ContentFormat.LWM2M_CBOR,
+)
+_SINGLE = Struct(">f")
+_SINGLE_LIMIT: Final = 3.4e38
+_DOUBLE = Struct(">d")
+_LONGEST_REMEMBERED: Final = 64
+
 
 def decode(
     content_format: int, payload: bytes, base: Path, definitions: DefinitionView, root: tuple[str, ...] = ()
@@ -72,14 +85,46 @@ def decode(
 def decoder(
     content_format: int, base: Path, definitions: DefinitionView, root: tuple[str, ...] = ()
 ) -> Callable[[bytes], list[Entry]]:
-    """Return `decode` for payloads of one observation, with what does not change looked up once."""
-    if canonical(content_format) == ContentFormat.TEXT and definitions.type(base) is DataType.FLOAT:
+    """Return `decode` for the payloads of one observation, quick where they differ in one floating-point number."""
+    number = canonical(content_format)
+    if definitions.type(base) is DataType.FLOAT:
+        if number == ContentFormat.TEXT:
+            return lambda payload: [Entry(base, text.parse(payload, DataType.FLOAT))]
+        if number in _ENDING_IN_THE_VALUE:
+            return _float_decoder(partial(_decode, content_format, base, definitions, root), base)
+    return partial(_decode, content_format, base, definitions, root)
 
-        def decode_number(payload: bytes) -> list[Entry]:
-            return [Entry(base, text.parse(payload, DataType.FLOAT))]
 
-        return decode_number
-    return lambda payload: decode(content_format, payload, base, definitions, root)
+def _decode(
+    content_format: int, base: Path, definitions: DefinitionView, root: tuple[str, ...], payload: bytes
+) -> list[Entry]:
+    return decode(content_format, payload, base, definitions, root)
+
+
+def _float_decoder(read: Callable[[bytes], list[Entry]], base: Path) -> Callable[[bytes], list[Entry]]:
+    """Return a decoder that remembers the bytes before the number, and has `read` decode only what starts otherwise.
+
+    A payload that ends in the eight (or four) bytes of its only value, and starts as one before it did, has the same
+    structure and another number.
+    """
+    before_double = before_single = b""
+
+    def decode_number(payload: bytes) -> list[Entry]:
+        nonlocal before_double, before_single
+        if payload[:-8] == before_double and before_double:
+            return [Entry(base, _DOUBLE.unpack_from(payload, len(payload) - 8)[0])]
+        if payload[:-4] == before_single and before_single:
+            return [Entry(base, _SINGLE.unpack_from(payload, len(payload) - 4)[0])]
+        entries = read(payload)
+        match entries:
+            case [Entry(path, float(value), None)] if path == base and len(payload) <= _LONGEST_REMEMBERED:
+                if payload[-8:] == _DOUBLE.pack(value):
+                    before_double = payload[:-8]
+                elif abs(value) < _SINGLE_LIMIT and payload[-4:] == _SINGLE.pack(value):
+                    before_single = payload[:-4]
+        return entries
+
+    return decode_number
 
 
 def encode(
