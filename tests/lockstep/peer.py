@@ -15,7 +15,7 @@ CON, NON, ACK, RST = range(4)
 OBSERVE, LOCATION_PATH, URI_PORT, URI_PATH, CONTENT_FORMAT, URI_QUERY, ACCEPT = 6, 8, 7, 11, 12, 15, 17
 
 
-def message(  # noqa: PLR0917 - in the order of the wire
+def message(
     kind: int,
     code: int,
     message_id: int,

@@ -466,7 +466,7 @@ async def test_send(bench: Bench, device: RawDevice, known: Device) -> None:
         (b'[{"n":"/3303/0/5700","v":1},{"n":"/3303/7/5700","v":1}]', 110, 0x84),
     ],
 )
-async def test_send_refused(  # noqa: PLR0917 - fixtures and a row
+async def test_send_refused(
     bench: Bench, device: RawDevice, known: Device, payload: bytes, content_format: int | None, code: int
 ) -> None:
     answer = await device.ask(send(payload, content_format))

@@ -103,7 +103,7 @@ async def test_register_must_be_confirmable(bench: Bench, device: RawDevice) -> 
         ("ep=d&lwm2m=1.1&lt=0", b"</3/0>", "1.1", 2**31 - 1, "U", False, {"/3/0": "1.1"}),
     ],
 )
-async def test_registers_as_clients_send_them(  # noqa: PLR0917 - fixtures and a row
+async def test_registers_as_clients_send_them(
     bench: Bench,
     device: RawDevice,
     query: str,

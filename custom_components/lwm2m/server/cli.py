@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from ..dtls.endpoint import EngineUnavailableError
 from ..protocol.errors import PathError
 from ..protocol.path import Path
-from ..security.credential import CredentialError, Psk, parse_key
+from ..security.credential import Psk
 from .commands import Commands
 from .context import Settings
 from .errors import IdentityInUseError
@@ -57,8 +57,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     arguments.credentials = []
     for endpoint, identity, key in arguments.psk:
         try:
-            arguments.credentials.append((endpoint, Psk(identity.encode(), parse_key(key))))
-        except CredentialError as error:
+            arguments.credentials.append((endpoint, Psk(identity.encode(), bytes.fromhex(key.replace(":", " ")))))
+        except ValueError as error:
             parser.error(f"--psk {endpoint}: {error}")
     return arguments
 

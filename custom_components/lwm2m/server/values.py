@@ -40,7 +40,7 @@ def resolve_times(entries: Sequence[Entry], wall: Callable[[], float]) -> Sequen
 class Values:
     """`values` and `times` (seconds since the epoch, where the device gave one) by path; watchers by path."""
 
-    __slots__ = ("_callbacks", "_watchers", "times", "values")
+    __slots__ = ("__weakref__", "_callbacks", "_watchers", "times", "values")
 
     def __init__(self) -> None:
         self.values: dict[Path, Value] = {}
