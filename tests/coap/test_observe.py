@@ -339,6 +339,21 @@ async def test_a_composite_observation_repeats_its_body() -> None:
         await task
 
 
+async def test_a_large_composite_observation_begins_with_the_last_block() -> None:
+    async with connected() as (server, device, peer, _):
+        tokens: list[bytes] = []
+
+        def answer(message: Message) -> list[bytes]:
+            tokens.append(message.token)
+            assert message.opt.observe == 0
+            block = message.opt.block1
+            return [reply(message, 0x5F if block.more else 0x45, observe=1, block1=tuple(block))]
+
+        device.answer = answer
+        _, observation = await server.observe(peer, Request(5, (), payload=bytes(1500)), print, print)
+        assert list(peer.observations) == [tokens[-1]] == [observation.token]
+
+
 # Block-wise notifications.
 
 

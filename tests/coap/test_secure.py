@@ -15,7 +15,7 @@ from custom_components.lwm2m.coap.messages import Request, Response
 from custom_components.lwm2m.coap.remote import Peer, _largest_block
 from custom_components.lwm2m.coap.server import CoapServer
 from custom_components.lwm2m.dtls.association import Association, AssociationClosedError, NetworkPath
-from custom_components.lwm2m.dtls.endpoint import Endpoint, make_endpoint
+from custom_components.lwm2m.dtls.endpoint import Endpoint, EngineName, make_endpoint
 from custom_components.lwm2m.protocol.errors import PeerGone, RequestTimeout
 from custom_components.lwm2m.security.identity import PskIdentity
 from custom_components.lwm2m.security.refusal import Reason, Refusal
@@ -89,11 +89,11 @@ class SecureDevice(Device):
 
 @asynccontextmanager
 async def serving_securely(
-    handler: Handler | None = None, host: str = "127.0.0.1", **settings: Any
+    handler: Handler | None = None, host: str = "127.0.0.1", engine: EngineName = "openssl", **settings: Any
 ) -> AsyncIterator[tuple[CoapServer, Handler, Endpoint]]:
     handler = handler or Handler()
     server = CoapServer(handler, **{"ack_timeout": 0.05, **settings})
-    endpoint = make_endpoint(Keys(), engine="openssl")
+    endpoint = make_endpoint(Keys(), engine=engine)
     await server.start(endpoint=endpoint, secure=(host, 0))
     try:
         yield server, handler, endpoint
@@ -114,9 +114,9 @@ async def paired(
         yield server, device, handler.opened[0], handler
 
 
-@pytest.mark.parametrize("suite", SUITES)
-async def test_a_device_over_dtls_both_ways(suite: str) -> None:
-    async with paired(suite) as (server, device, peer, handler):
+@pytest.mark.parametrize(("engine", "suite"), [("openssl", SUITES[0]), ("openssl", SUITES[1]), ("tinydtls", SUITES[0])])
+async def test_a_device_over_dtls_both_ways(engine: EngineName, suite: str) -> None:
+    async with paired(suite, engine=engine) as (server, device, peer, handler):
         assert peer.security == (peer.security.identity.mode, IANA[suite], PskIdentity(IDENTITY))
         assert peer.address == device.transport.get_extra_info("sockname")
         assert peer.local == "127.0.0.1"

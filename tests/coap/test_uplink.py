@@ -122,7 +122,21 @@ async def test_exceptions_of_the_handler_are_answered_and_logged(caplog: pytest.
         handler.after = fails_after
         assert (await device.ask(2)).code == 0x41
         assert "What follows a request" in caplog.text
+        handler.respond = lambda _peer, _request: Response(0x45, content_format=-1)
+        assert (await device.ask(2)).code == 0xA0, "a response that cannot be written"
         await device.silent()
+
+
+async def test_an_error_of_our_own_costs_one_message_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected() as (_, device, _, _):
+        monkeypatch.setattr("custom_components.lwm2m.coap.wire.read_request", None)
+        device.send(coap(2, CON, 7, b"t"))
+        await device.silent()
+        assert "could not be processed" in caplog.text
+        monkeypatch.undo()
+        assert (await device.ask(2)).code == 0x44
 
 
 async def test_exceptions_about_peers_do_not_disturb(caplog: pytest.LogCaptureFixture) -> None:

@@ -104,7 +104,14 @@ class Core:
             LOGGER.exception("The refusal of %s could not be processed", path.peer)
 
     def received(self, peer: Peer, data: bytes, now: float) -> None:
-        """A message of a peer. Notifications first, and without anything of aiocoap."""
+        """A message of a peer; never raises."""
+        try:
+            self._dispatch(peer, data, now)
+        except Exception:
+            LOGGER.exception("A message of %s could not be processed", peer)
+
+    def _dispatch(self, peer: Peer, data: bytes, now: float) -> None:
+        """Notifications first, and without anything of aiocoap."""
         if len(data) < 4:
             return
         first, code, message_id = wire.unpack_header(data)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ..protocol.codes import describe_code
+from ..protocol.codes import CONTINUE, describe_code
 from ..protocol.errors import LwM2MError
 from . import wire
 from .messages import Request, Response
@@ -100,7 +100,7 @@ class Observation:
     def begin(self, token: bytes, answer: Answer) -> None:
         """Take the first answer; the observation is active if the device accepted it (RFC 7641 section 3.1)."""
         response = answer.response
-        if response.observe is None or not response.success:
+        if response.observe is None or not response.success or response.code == CONTINUE:
             return
         self.token = token
         self.active = True

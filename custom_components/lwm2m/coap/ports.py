@@ -79,9 +79,7 @@ class SecurePort:
             self.end(peer, "the server stops")
         self._endpoint.close_all(self._clock())
         self._transmit()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._arm(None)
         self._udp.close()
 
     def send(self, peer: Peer, data: bytes) -> None:
@@ -137,7 +135,9 @@ class SecurePort:
     def _transmit(self) -> None:
         for data, path in self._endpoint.datagrams_to_send():
             self._udp.send(data, path)
-        due = self._endpoint.next_timer()
+        self._arm(self._endpoint.next_timer())
+
+    def _arm(self, due: float | None) -> None:
         if due == self._due:
             return
         self._due = due

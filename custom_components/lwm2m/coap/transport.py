@@ -8,7 +8,6 @@ what must be kept for duplicates is kept as bytes in the peer (see remote.py).
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -28,8 +27,6 @@ from ..protocol.errors import LwM2MError, RequestTimeout
 from . import wire
 from .remote import Peer
 from .wire import Answer, Arrived, Head
-
-LOGGER = logging.getLogger(__package__)
 
 TOKEN_LENGTH: Final = 4
 """Bytes of a token; random, as RFC 7252 section 5.3.1 wants it where there is no DTLS."""
@@ -167,22 +164,16 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
         self._arriving = _Arriving()
         self._tuning = TransportTuning()
         self._tuning.ACK_TIMEOUT = ack_timeout
-        self._closed = False
 
     # Towards the rest of this layer.
 
     def arrived(self, peer: Peer, head: Head, tail: object) -> None:
-        """Hand a message of a peer to aiocoap; a request is answered before this returns. Never raises."""
-        if self._closed:
-            return
+        """Hand a message of a peer to aiocoap; a request is answered before this returns."""
         envelope = Envelope(head.code, head.message_type, tail, self._arriving)
         envelope.mid = head.message_id
         envelope.token = head.token
         envelope.remote = peer
-        try:
-            self._messages.dispatch_message(envelope)
-        except Exception:
-            LOGGER.exception("A message of %s could not be processed", peer)
+        self._messages.dispatch_message(envelope)
 
     def start(self, exchange: Exchange, peer: Peer, request: Outgoing) -> None:
         """Send a request; `exchange` gets its outcome unless it is forgotten before."""
@@ -220,12 +211,10 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
 
     def abandon(self, peer: Peer) -> None:
         """Drop all that aiocoap holds for a peer that is gone."""
-        if not self._closed:
-            self._messages.dispatch_error(error.NetworkError("peer gone"), peer)
+        self._messages.dispatch_error(error.NetworkError("peer gone"), peer)
 
     async def close(self) -> None:
-        """End aiocoap's part; what arrives or is sent afterwards is ignored."""
-        self._closed = True
+        """End aiocoap's part, after every peer was abandoned; nothing may arrive afterwards."""
         await self._context.shutdown()
 
     # Towards aiocoap.
@@ -240,10 +229,6 @@ class Transport(interfaces.MessageInterface):  # type: ignore[misc]
         if message.mtype is Type.ACK and message.mid in peer.recent:
             peer.recent[message.mid] = (peer.recent[message.mid][0], data)
         peer.link.send(peer, data)
-
-    async def recognize_remote(self, remote: object) -> bool:
-        """Whether we can send there."""
-        return isinstance(remote, Peer)
 
     async def determine_remote(self, message: Message) -> None:
         """No message goes to an address: peers come to us."""

@@ -91,7 +91,17 @@ class Uplink:
         return block2 is not None and block2.number > 0 and peer.download is not None
 
     def answer(self, peer: Peer, arrived: Arrived) -> Outcome:
-        """The response to a request."""
+        """The response to a request; never raises."""
+        try:
+            return self._answer(peer, arrived)
+        except ProtocolError as error:
+            return _plain(Response(error.code, str(error).encode()[:_LARGEST_DIAGNOSTIC]))
+        except Exception:
+            LOGGER.exception("A request of %s could not be handled", peer)
+            self._after = None
+            return _plain(Response(codes.INTERNAL_SERVER_ERROR))
+
+    def _answer(self, peer: Peer, arrived: Arrived) -> Outcome:
         request, block1, block2 = arrived.request, arrived.block1, arrived.block2
         if arrived.proxy:
             return _plain(Response(codes.PROXYING_NOT_SUPPORTED))
@@ -119,7 +129,7 @@ class Uplink:
                 return _plain(Response(codes.REQUEST_ENTITY_INCOMPLETE), options)
             response = download.response
         else:
-            response = self._handle(peer, request)
+            response, self._after = self._handler.handle_request(peer, request)
         return self._in_blocks(peer, key, response, block2, options)
 
     def forget(self, peer: Peer) -> None:
@@ -133,16 +143,6 @@ class Uplink:
 
     def _spool(self, peer: Peer) -> Spool:
         return self._nosec if peer.security.mode is SecurityMode.NOSEC else self._secure
-
-    def _handle(self, peer: Peer, request: Request) -> Response:
-        try:
-            response, self._after = self._handler.handle_request(peer, request)
-        except ProtocolError as error:
-            return Response(error.code, str(error).encode()[:_LARGEST_DIAGNOSTIC])
-        except Exception:
-            LOGGER.exception("A request of %s could not be handled", peer)
-            return Response(codes.INTERNAL_SERVER_ERROR)
-        return response
 
     def _in_blocks(
         self, peer: Peer, key: tuple[object, ...], response: Response, block2: Block | None, options: list[wire.Option]
