@@ -1,6 +1,6 @@
 """A Home Assistant with this integration, its real server on loopback, and real devices that call it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from homeassistant.core import HomeAssistant
@@ -12,9 +12,8 @@ from .house import House
 
 
 @pytest.fixture(autouse=True)
-def custom_integrations(enable_custom_integrations: None) -> Iterator[None]:
+def custom_integrations(enable_custom_integrations: None) -> None:
     """Let Home Assistant load the integration."""
-    yield
 
 
 @pytest.fixture

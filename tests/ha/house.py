@@ -159,9 +159,9 @@ class House:
 
     # Flows
 
-    async def start_flow(self, source: str = SOURCE_USER, **context: Any) -> ConfigFlowResult:
+    async def start_flow(self) -> ConfigFlowResult:
         """Start a flow as a person does."""
-        return await self.hass.config_entries.flow.async_init(DOMAIN, context={"source": source, **context})
+        return await self.hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_USER})
 
     async def answer(self, flow: ConfigFlowResult, fields: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Fill in a form or choose from a menu; None looks at the flow as the frontend does."""

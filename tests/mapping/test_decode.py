@@ -9,7 +9,7 @@ from custom_components.lwm2m.mapping import decode
 from custom_components.lwm2m.mapping.units import find_unit
 from custom_components.lwm2m.protocol.value import ObjectLink
 
-NONSENSE = ["", "no", b"\x00", True, float("nan"), float("inf"), ObjectLink(3, 0), (1, 2)]
+NONSENSE: list[decode.Held] = ["", "no", b"\x00", True, float("nan"), float("inf"), ObjectLink(3, 0), (1, 2)]
 
 
 def _float32(value: float) -> float:
@@ -27,6 +27,10 @@ def test_numbers() -> None:
 @pytest.mark.parametrize("value", [21.3, -0.1, 1013.25, 0.0625, 1e-7, 123456.79])
 def test_a_narrow_float_is_shown_as_it_was_meant(value: float) -> None:
     assert decode.number(_float32(value)) == value
+
+
+def test_some_narrow_floats_need_nine_digits() -> None:
+    assert decode.number(-103.21731567382812) == -103.217316
 
 
 @pytest.mark.parametrize("value", [1 / 3, 16777217.5, 123456792.0, 1e300, 0.1 + 0.2, _float32(2.0**-149)])

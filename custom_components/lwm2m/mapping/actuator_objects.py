@@ -1,6 +1,6 @@
 """Rows for the IPSO objects that act."""
 
-from homeassistant.components.number import NumberMode
+from homeassistant.components.number import NumberDeviceClass, NumberMode
 from homeassistant.components.sensor import SensorDeviceClass, SensorStateClass
 from homeassistant.components.switch.const import SwitchDeviceClass
 from homeassistant.const import EntityCategory
@@ -51,7 +51,15 @@ ACTUATOR_OBJECTS: dict[int, tuple[Row, ...]] = {
     3310: (
         TextRow(key="load_event", resource=5823),
         SensorRow(key="start_time", resource=5824, device_class=SensorDeviceClass.TIMESTAMP, decode=decode.timestamp),
-        NumberRow(key="duration", resource=5825, unit="min", minimum=0, maximum=1440, mode=NumberMode.BOX),
+        NumberRow(
+            key="duration",
+            resource=5825,
+            device_class=NumberDeviceClass.DURATION,
+            unit="min",
+            minimum=0,
+            maximum=1440,
+            mode=NumberMode.BOX,
+        ),
         NumberRow(key="criticality", resource=5826, minimum=0, maximum=3),
         _level("load_adjustment", 5827),
         _level("duty_cycle", 5828),
@@ -69,6 +77,7 @@ ACTUATOR_OBJECTS: dict[int, tuple[Row, ...]] = {
         NumberRow(
             key="delay",
             resource=5521,
+            device_class=NumberDeviceClass.DURATION,
             unit="s",
             minimum=0,
             maximum=_LONGEST,
@@ -88,7 +97,14 @@ ACTUATOR_OBJECTS: dict[int, tuple[Row, ...]] = {
             state_class=_MEASURED,
         ),
         NumberRow(
-            key="delay", resource=5521, unit="s", minimum=0, maximum=_LONGEST, mode=NumberMode.BOX, category=_CONFIG
+            key="delay",
+            resource=5521,
+            device_class=NumberDeviceClass.DURATION,
+            unit="s",
+            minimum=0,
+            maximum=_LONGEST,
+            mode=NumberMode.BOX,
+            category=_CONFIG,
         ),
         ButtonRow(key="start_timer", resource=5523, enabled=False),
         _QUIET_COUNTER,

@@ -2,7 +2,7 @@
 
 from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
 from homeassistant.components.button.const import ButtonDeviceClass
-from homeassistant.components.number import NumberMode
+from homeassistant.components.number import NumberDeviceClass, NumberMode
 from homeassistant.components.sensor import SensorDeviceClass, SensorStateClass
 from homeassistant.const import EntityCategory
 
@@ -29,6 +29,7 @@ CORE_OBJECTS: dict[int, tuple[Row, ...]] = {
         NumberRow(
             key="lifetime",
             resource=1,
+            device_class=NumberDeviceClass.DURATION,
             unit="s",
             minimum=1,
             maximum=31_536_000,

@@ -52,7 +52,8 @@ def _shortest(value: float) -> float:
         short = float(f"{value:.{digits}g}")
         if _FLOAT32.unpack(_FLOAT32.pack(short))[0] == value:
             return short
-    return value
+    # Nine digits tell all of them apart.
+    return float(f"{value:.9g}")
 
 
 def number_in(unit: Unit) -> Decoder:
