@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Make the table of object definitions from a folder of XML files as the OMA registry has them.
 
-usage: scripts/generate_object_table.py FOLDER
+usage: scripts/generate_object_table.py FOLDER [TABLE]
 
 Reads FOLDER/*.xml and FOLDER/version_history/*.xml (one object per file, files of other kinds are skipped) and writes
-custom_components/lwm2m/protocol/objects/data/objects.jsonl. Where two files define one version of an object, the one
-outside version_history counts.
+TABLE, by default custom_components/lwm2m/protocol/objects/data/objects.jsonl. Where two files define one version of an
+object, the one outside version_history counts. A file that cannot be used is named, and the exit code is then 1.
 """
 
 import sys
@@ -24,7 +24,7 @@ WITHOUT_LICENCE = frozenset((10244, 3443))
 
 def main(arguments: list[str]) -> int:
     """Write the table; return the exit code."""
-    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+    if len(arguments) not in (1, 2) or not Path(arguments[0]).is_dir():
         print(__doc__, file=sys.stderr)
         return 2
     _make_layer_importable()
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
             key = definition.id, tuple(map(int, definition.version.split(".")))
             definitions.setdefault(key, definition)
     table = write_rows(definition for _, definition in sorted(definitions.items(), key=lambda item: item[0]))
-    TABLE.write_bytes(table)
+    (Path(arguments[1]) if len(arguments) > 1 else TABLE).write_bytes(table)
     objects = len({object_id for object_id, _ in definitions})
     print(f"{len(definitions)} versions of {objects} objects, {len(table)} bytes, {problems} files left out")
     return 1 if problems else 0
