@@ -1,0 +1,1 @@
+"""Programs that measure; none is a timed test. `python -m tests.benchmarks [name …]`, see README.md for the method."""
