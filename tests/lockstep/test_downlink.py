@@ -8,9 +8,19 @@ from collections.abc import Awaitable
 import cbor2
 import pytest
 
-from custom_components.lwm2m.protocol.errors import NotRegistered, PeerGone, RequestTimeout, ResponseError
+from custom_components.lwm2m.coap.messages import Response
+from custom_components.lwm2m.protocol.errors import (
+    CodecError,
+    LwM2MError,
+    NotRegistered,
+    PeerGone,
+    RequestTimeout,
+    ResponseError,
+)
+from custom_components.lwm2m.protocol.messages import Entry
 from custom_components.lwm2m.protocol.path import Path
 from custom_components.lwm2m.server.device import Device
+from custom_components.lwm2m.server.downlink import Downlink
 from custom_components.lwm2m.server.errors import DeviceAsleepError
 from custom_components.lwm2m.server.events import Notification, SendReceived, Updated
 from tests.server.helpers import Bench, eventually, serving
@@ -241,6 +251,7 @@ async def test_a_notification_that_cannot_be_read_is_passed_over(
 ) -> None:
     known.watch(TEMPERATURE, lambda _: None)
     request = await observed(device)
+    await bench.until(Notification)
     for sequence, payload in enumerate((b"warm", b"\xff", b"", b"hot"), 2):
         device.send(notification(request, sequence, payload))
     device.send(notification(request, 9, b"\x00", content_format=9999))
@@ -360,6 +371,48 @@ async def test_an_observation_that_went_unanswered_is_tried_at_the_next_contact(
     await bench.until(Notification)
 
 
+async def test_the_answer_to_an_observe_never_overwrites_what_is_newer(
+    bench: Bench, device: RawDevice, known: Device
+) -> None:
+    relation = known.observations.want(TEMPERATURE)
+    negotiate = known.downlink.negotiate
+
+    async def slow(*arguments: object) -> object:
+        answer = await negotiate(*arguments)  # type: ignore[arg-type]
+        relation.notified(Response(0x45, b"21", 0, (), 2))
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Downlink, "negotiate", lambda _, *arguments: slow(*arguments))
+        known.watch(TEMPERATURE, lambda _: None)
+        await observed(device)
+        await bench.until(Notification)
+    assert known.values[TEMPERATURE] == 21.0
+    assert [event.entries[0].value for event in bench.seen(Notification)] == [21.0]
+
+
+async def test_observing_what_the_device_only_answers(device: RawDevice, known: Device) -> None:
+    observing = start(known.observe(TEMPERATURE))
+    request = await device.request()
+    device.send(request.answer(0x45, b"20", 0))
+    with pytest.raises(LwM2MError, match="does not observe"):
+        await observing
+    assert len(known.observations) == 0
+    assert known.values[TEMPERATURE] == 20.0
+
+
+async def test_an_observation_whose_answer_cannot_be_read_is_given_up(device: RawDevice, known: Device) -> None:
+    known.watch(TEMPERATURE, lambda _: None)
+    for sequence in range(6):
+        request = await device.request()
+        assert request.options[0] == (6, b"")
+        device.send(request.answer(0x45, b"\xff", 9999, observe=sequence + 1))
+    await device.silent()
+    assert known.registration is not None
+    assert await device.ask(update(known.registration.location)) == b"\x61\x44\x00\x02u"
+    await device.silent()
+
+
 async def test_only_registered_instances_are_observed(bench: Bench, device: RawDevice, known: Device) -> None:
     known.watch(Path((3304, 0, 5700)), lambda _: None)
     await device.silent()
@@ -373,6 +426,22 @@ async def test_only_registered_instances_are_observed(bench: Bench, device: RawD
     assert await device.receive() == b"\x61\x44\x00\x03u"
     await bench.until(Updated, count=2)
     assert not known.values
+
+
+async def test_create_without_a_location(device: RawDevice, known: Device) -> None:
+    entries = [Entry(TEMPERATURE, 1.5)]
+    creating = start(known.create(Path((3303,)), entries))
+    request = await device.request()
+    assert (request.path, request.payload) == ("/3303", b"\xe4\x16\x44\x3f\xc0\0\0")
+    device.send(request.answer(0x41))
+    with pytest.raises(CodecError, match="which instance"):
+        await creating
+    creating = start(known.create(Path((3303,)), entries, 4))
+    request = await device.request()
+    (record,) = cbor2.loads(request.payload)
+    assert (record.get(-2, "") + record.get(0, ""), record[2]) == ("/3303/4/5700", 1.5)
+    device.send(request.answer(0x41))
+    assert await creating == Path((3303, 4))
 
 
 # Queue mode
@@ -428,6 +497,17 @@ async def test_a_notification_wakes(bench: Bench, device: RawDevice, sleeper: De
     assert request.path == "/3/0/0"
     device.send(request.answer(0x45, b"n", 0))
     assert (await reading)[0].value == "n"
+
+
+async def test_a_device_that_leaves_in_the_moment_of_waking(bench: Bench, sleeper: Device) -> None:
+    bench.clock.jump(94)
+    reading = start(sleeper.read(TEMPERATURE))
+    await asyncio.sleep(0)
+    sleeper.heard()
+    assert sleeper.registration is not None
+    bench.server.end(sleeper.registration)
+    with pytest.raises(NotRegistered):
+        await reading
 
 
 # Send

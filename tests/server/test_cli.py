@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path as FilePath
@@ -19,30 +20,30 @@ from custom_components.lwm2m.protocol.path import Path
 from custom_components.lwm2m.protocol.value import ObjectLink
 from custom_components.lwm2m.security.credential import SecurityMode
 from custom_components.lwm2m.security.policy import Reason, Refusal
-from custom_components.lwm2m.server.cli import main, parse_arguments
+from custom_components.lwm2m.server import commands as commands_module
+from custom_components.lwm2m.server.cli import main, parse_arguments, run
+from custom_components.lwm2m.server.commands import Commands
 from custom_components.lwm2m.server.device import Device
 from custom_components.lwm2m.server.events import Event, Expired, Notification, RefusedEvent, Registered, UnknownPeer
 from custom_components.lwm2m.server.pending import Unknown
 from custom_components.lwm2m.server.report import Report, common_path, format_address
 
-from .helpers import KEY, OTHER_KEY, PATIENCE, Bench, thermometer
+from .helpers import KEY, OTHER_KEY, PATIENCE, Bench, eventually, thermometer
 
 ROOT = FilePath(__file__).parents[2]
 
 
-class Process:
-    """A running server; its lines as they come."""
+class Lines:
+    """What a server writes, line by line, and where it takes commands."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.lines: list[dict[str, Any]] = []
+    def __init__(self, next_line: Callable[[], Awaitable[bytes | str]], write: Callable[[bytes], object]) -> None:
+        self._next_line = next_line
+        self._write = write
         self.listening: dict[str, Any] = {}
 
     async def line(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE):
-            line: dict[str, Any] = json.loads(await self.process.stdout.readline())
-        self.lines.append(line)
+            line: dict[str, Any] = json.loads(await self._next_line())
         return line
 
     async def until(self, event: str, **fields: Any) -> dict[str, Any]:
@@ -52,29 +53,65 @@ class Process:
                 return line
 
     def say(self, *lines: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+        self._write("".join(f"{line}\n" for line in lines).encode())
 
     async def ask(self, line: str) -> dict[str, Any]:
         self.say(line)
         return await self.until("response", request=line)
 
 
+class Out(StringIO):
+    """Standard output of a server in this process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def write(self, text: str) -> int:
+        self.lines.put_nowait(text)
+        return len(text)
+
+
 @asynccontextmanager
-async def running(*arguments: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "scripts/lib/run_server.py"), "--coaps-port", "0", *arguments,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    server = Process(process)
+async def running(*arguments: str) -> AsyncIterator[Lines]:
+    """The command line in this process; ended by a signal, as outside of tests."""
+    out = Out()
+    descriptor, writer = os.pipe()
+    task = asyncio.ensure_future(run(parse_arguments(["--coaps-port", "0", *arguments]), descriptor, out))
+    server = Lines(out.lines.get, lambda data: os.write(writer, data))
     try:
         server.listening = await server.line()
         yield server
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            assert await task == 0
+    finally:
+        os.close(writer)
+        task.cancel()
+
+
+async def spawn(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, str(ROOT / "scripts/lib/run_server.py"), "--coaps-port", "0", *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def spawned(*arguments: str) -> AsyncIterator[tuple[Lines, asyncio.subprocess.Process]]:
+    """The command line as a process."""
+    process = await spawn(*arguments)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    server = Lines(process.stdout.readline, process.stdin.write)
+    try:
+        server.listening = await server.line()
+        yield server, process
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         _, errors = await process.communicate()
-        assert b"Traceback" not in errors, errors.decode()
+        assert errors.decode() == ""
     assert process.returncode == 0
 
 
@@ -124,6 +161,7 @@ async def test_a_session() -> None:
                 "code": "2.05",
                 "values": {"/3303/0/5700": 22.0},
             }
+            assert (await server.ask("read thing /3/0/14 senml-json"))["values"] == {"/3/0/14": "+00:00"}
             assert (await server.ask("read thing /3/0/7 112"))["values"] == {"/3/0/7/0": 3000, "/3/0/7/1": 2900}
             assert (await server.ask("write thing /3/0/14 +02:00  x"))["code"] == "2.04"
             assert (await client.wait_for("written")).fields["value"] == "+02:00  x"
@@ -291,27 +329,29 @@ def bench_less() -> Device:
     return Bench().server.device("d")
 
 
-async def test_sigint_ends_as_sigterm_does() -> None:
-    async with running() as server:
-        assert server.listening["coap"] is None
-        server.process.send_signal(signal.SIGINT)
+async def test_a_process() -> None:
+    async with spawned("--coap-port", "0", "--observe", "/3303/0/5700") as (server, process):
+        async with Bench.make(f"coap://127.0.0.1:{server.listening['coap']}", "d", None):
+            await server.until("registered")
+            await server.until("notification")
+            assert (await server.ask("read d /3303/0/5700"))["ok"]
+        await server.until("deregistered")
+        process.send_signal(signal.SIGINT)
         async with asyncio.timeout(PATIENCE):
-            assert await server.process.wait() == 0
+            assert await process.wait() == 0
 
 
 async def test_the_end_of_input_is_not_the_end() -> None:
-    async with running() as server:
-        assert server.process.stdin is not None
-        server.process.stdin.write(b"read x /3")
-        server.process.stdin.close()
+    async with spawned() as (server, process):
+        assert server.listening["coap"] is None
+        assert process.stdin is not None
+        process.stdin.write(b"read x /3")
+        process.stdin.close()
         assert (await server.until("response"))["request"] == "read x /3"
 
 
 async def test_nobody_reads_any_more() -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "scripts/lib/run_server.py"), "--coaps-port", "0",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await spawn()
     assert process.stdout is not None
     assert process.stdin is not None
     await process.stdout.readline()
@@ -324,16 +364,33 @@ async def test_nobody_reads_any_more() -> None:
     assert b"Traceback" not in errors
 
 
-async def test_port_taken() -> None:
-    async with running() as server:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(ROOT / "scripts/lib/run_server.py"), "--coaps-port", str(server.listening["coaps"]),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        output, errors = await process.communicate()
-        assert process.returncode == 1
-        assert not output
-        assert b"cannot start" in errors
+async def test_port_taken(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    out = Out()
+    assert await run(parse_arguments(["--coaps-port", str(bench.server.coaps_port)]), -1, out) == 1
+    assert out.lines.empty()
+    assert "cannot start" in capsys.readouterr().err
+
+
+async def test_too_many_commands(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands_module, "_QUEUE_LIMIT", 2)
+    answers: list[dict[str, object]] = []
+    commands = Commands(bench.server, answers.append)
+    for _ in range(4):
+        commands.take_line("read nobody /3")
+    await eventually(lambda: len(answers) == 4)
+    errors = sorted(str(answer["error"]) for answer in answers)
+    assert errors == ["nobody is not registered"] * 2 + ["too many commands wait for this endpoint"] * 2
+    await commands.stop()
+
+
+def test_a_failing_output_ends_the_server() -> None:
+    class Closed(StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    broken: list[bool] = []
+    Report(Closed(), lambda: broken.append(True)).write({"event": "x"})
+    assert broken == [True]
 
 
 def test_one_identity_of_two_endpoints(capsys: pytest.CaptureFixture[str]) -> None:

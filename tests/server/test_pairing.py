@@ -327,6 +327,23 @@ async def test_an_association_that_came_and_went(bench: Bench) -> None:
         assert len(client.seen("observed")) == 1
 
 
+async def test_an_update_over_the_older_association(bench: Bench) -> None:
+    bench.let_in("thing", "board")
+    async with bench.secure("thing", "board") as first:
+        device = (await bench.until(Registered)).device
+        registration = device.registration
+        assert registration is not None
+        peer = registration.peer
+        async with bench.secure("thing", "board", extra_query=["lwm2m=x"], retry=100) as second:
+            await second.wait_for("register_failed")
+            assert registration.peer is not peer
+            first.update()
+            await bench.until(Updated)
+            assert registration.peer is peer
+            assert [entry.value for entry in await device.read(TEMPERATURE)] == [21.5]
+            assert len(bench.server._peers) == len(bench.server._all_peers()) == 1
+
+
 async def test_associations_of_one_identity_are_capped(bench: Bench) -> None:
     bench.let_in("thing", "board")
     async with bench.secure("thing", "board", name_endpoint=True, extra_query=["lwm2m=x"]) as first:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from ..dtls.endpoint import EngineUnavailableError
 from ..protocol.errors import PathError
@@ -99,13 +100,21 @@ def _ignore(_: Path) -> None:
     """The notification is reported as an event already."""
 
 
-async def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code."""
+async def run(arguments: argparse.Namespace, lines: int, out: TextIO) -> int:
+    """Serve until SIGTERM or SIGINT, with commands from the descriptor `lines`; returns the exit code."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
         loop.add_signal_handler(number, stop.set)
-    report = Report(sys.stdout, stop.set)
+    try:
+        return await _serve(arguments, lines, Report(out, stop.set), stop)
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+async def _serve(arguments: argparse.Namespace, lines: int, report: Report, stop: asyncio.Event) -> int:
     server = Server(settings=Settings(wait=None))
     for endpoint, credential in arguments.credentials:
         server.device(endpoint)
@@ -122,27 +131,26 @@ async def run(arguments: argparse.Namespace) -> int:
         return _fail(f"The server cannot start: {error}")
     report.listening(server)
     commands = Commands(server, report.write)
-    reader = threading.Thread(target=_read_lines, args=(loop, commands.take_line), daemon=True)
-    reader.start()
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=_read_lines, args=(loop, lines, commands.take_line), daemon=True).start()
     await stop.wait()
     await commands.stop()
     await server.stop()
     return 0
 
 
-def _read_lines(loop: asyncio.AbstractEventLoop, take: Callable[[str], None]) -> None:
-    """Hand over the lines of standard input, which may be a terminal, a pipe, a file or nothing.
+def _read_lines(loop: asyncio.AbstractEventLoop, descriptor: int, take: Callable[[str], None]) -> None:
+    """Hand over the lines of a descriptor, which may be a terminal, a pipe, a file or nothing.
 
     Reads the descriptor itself: a thread that waits in a buffered reader would keep the process from ending.
     """
     rest = b""
     try:
-        while data := os.read(0, 65536):
+        while data := os.read(descriptor, 65536):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 loop.call_soon_threadsafe(take, line.decode("utf-8", "replace"))
-            if len(rest) > _MAX_LINE:
-                rest = rest[:_MAX_LINE]
+            rest = rest[:_MAX_LINE]
         if rest:
             loop.call_soon_threadsafe(take, rest.decode("utf-8", "replace"))
     except OSError, RuntimeError:  # no standard input, or the loop is closed
@@ -162,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=logging.DEBUG if arguments.debug else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    return asyncio.run(run(arguments))
+    return asyncio.run(run(arguments, 0, sys.stdout))
 
 
 if __name__ == "__main__":

@@ -43,12 +43,12 @@ class Relation:
 
     `observation` and `peer` are set while it is live; `accept` is the format of notifications that name none.
     `refused`: the device does not grant it, or ended it `lost` times; where it is `readable` all the same, `read_due`
-    asks for the next read.
+    asks for the next read. `notified_since`: something newer came than the answer that is being looked at.
     """
 
     __slots__ = (
-        "_decode", "_device", "_format", "_garbled", "_named", "accept", "explicit", "lost", "observation", "path",
-        "peer", "read_due", "readable", "refused", "watchers",
+        "_decode", "_device", "_format", "_garbled", "_named", "accept", "explicit", "lost", "notified_since",
+        "observation", "path", "peer", "read_due", "readable", "refused", "watchers",
     )  # fmt: skip
 
     def __init__(self, device: Device, path: Path) -> None:
@@ -59,6 +59,7 @@ class Relation:
         self.accept: int = ContentFormat.TEXT
         self.observation: Observation | None = None
         self.peer: Peer | None = None
+        self.notified_since = False
         self.reset()
 
     def reset(self) -> None:
@@ -91,6 +92,7 @@ class Relation:
 
     def notified(self, response: Response) -> None:
         """A notification came (the hot path: once per notification of every device)."""
+        self.notified_since = True
         device = self._device
         device.heard()
         content_format = response.content_format
@@ -257,7 +259,8 @@ class Observations:
                 await device.refresh(path)
             else:
                 entries = await self.establish(relation, wait=None)
-                if relation.observation is not None and device.context.listens(Notification):
+                first = relation.observation is not None and not relation.notified_since
+                if first and device.context.listens(Notification):
                     device.context.emit(Notification(device, path, entries))
         except (ResponseError, ProtocolError) as error:
             _LOGGER.info("%s: %s cannot be observed or read: %s", device.endpoint, path, error)
@@ -274,6 +277,7 @@ class Observations:
         """
         downlink = self._device.downlink
         relation.drop()
+        relation.notified_since = False
         try:
             entries = await downlink.negotiate(relation.path, lambda accept: downlink.observe(relation, accept, wait))
         except ResponseError as error:
@@ -285,5 +289,6 @@ class Observations:
             raise
         if relation.observation is None:
             relation.refuse(readable=True, read_due=False)
-        relation.take(entries)
+        if not relation.notified_since:
+            relation.take(entries)
         return entries
