@@ -14,7 +14,7 @@ from custom_components.lwm2m.dtls.association import NetworkPath
 from custom_components.lwm2m.protocol.errors import PeerGone, RequestTimeout
 from custom_components.lwm2m.protocol.messages import Entry, RegisterRequest, UpdateRequest
 from custom_components.lwm2m.protocol.path import Path
-from custom_components.lwm2m.security.credential import Certificate, Psk, RawPublicKey, SecurityMode
+from custom_components.lwm2m.security.credential import Certificate, Credential, Psk, RawPublicKey, SecurityMode
 from custom_components.lwm2m.security.identity import (
     NO_SECURITY,
     CertificateIdentity,

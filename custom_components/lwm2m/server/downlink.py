@@ -40,7 +40,7 @@ class Downlink:
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._in_flight: set[asyncio.Future[Response]] = set()
+        self._in_flight: list[asyncio.Future[Response]] = []
         self.formats = Formats("1.0")
         self.turns = Turns(device.context.settings.concurrent, lambda: device.awake)
 
@@ -99,7 +99,7 @@ class Downlink:
             if registration is None:
                 raise NotRegistered(device.endpoint)
             future = asyncio.ensure_future(send(registration))
-            self._in_flight.add(future)
+            self._in_flight.append(future)
             try:
                 response = await future
             except asyncio.CancelledError:
@@ -111,7 +111,7 @@ class Downlink:
                 device.unheard()
                 raise
             finally:
-                self._in_flight.discard(future)
+                self._in_flight.remove(future)
         device.heard()
         return response
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..protocol import codec, codes
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from .device import Device
 
 _LOGGER = logging.getLogger(__name__)
+
+_decoder = lru_cache(maxsize=4096)(codec.decoder)
+"""Devices of one kind share their decoders."""
 
 MOVED_DELAY = 2.0
 """Seconds between a device's new handshake and our requests over it, if it says nothing itself."""
@@ -100,7 +104,7 @@ class Relation:
         try:
             if decode is None or content_format != self._format:
                 number = self.accept if content_format is None else content_format
-                decode = self._decode = codec.decoder(number, self.path, device.definitions, device.root)
+                decode = self._decode = _decoder(number, self.path, device.definitions, device.root)
                 self._format = content_format
             entries: Sequence[Entry] = decode(response.payload)
         except ProtocolError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
@@ -23,7 +22,7 @@ class Turns:
         self.limit = limit
         self._active = 0
         self._may_send = may_send
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[asyncio.Future[None]] = []  # an empty deque takes 760 bytes of every device
 
     @property
     def waiting(self) -> int:
@@ -71,7 +70,7 @@ class Turns:
         """Let those go whose turn it is."""
         waiting = self._waiting
         while waiting and self._active < self.limit and self._may_send():
-            future = waiting.popleft()
+            future = waiting.pop(0)
             if not future.done():
                 self._active += 1
                 future.set_result(None)
@@ -79,7 +78,7 @@ class Turns:
     def fail(self, error: Callable[[], LwM2MError]) -> None:
         """End all that wait, each with an error of its own."""
         while self._waiting:
-            future = self._waiting.popleft()
+            future = self._waiting.pop(0)
             if not future.done():
                 future.set_exception(error())
 
