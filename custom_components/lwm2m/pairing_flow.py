@@ -91,7 +91,8 @@ class PairingFlow(ConfigFlow):
         """Show that the flow waits, and what it has seen; go on when there is an outcome."""
         pairing = self._pairing
         self._end_timer()
-        if self._task is not None and self._task.done():
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            # A cancelled one means that Home Assistant stops: nothing may begin then.
             self._task = None
             if (step := self._next_step()) is not None:
                 return self.async_show_progress_done(next_step_id=step)

@@ -33,8 +33,9 @@ class House:
         self.devices: list[SimulatedClient] = []
 
     async def close(self) -> None:
-        """Send all devices away."""
+        """Let all devices go silent, without a word that nobody may be there to answer."""
         for device in self.devices:
+            await device.vanish()
             await device.stop()
 
     @property
@@ -174,6 +175,11 @@ class House:
     def flows(self) -> list[ConfigFlowResult]:
         """Return the flows in progress."""
         return self.hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+    @staticmethod
+    def said(flow: ConfigFlowResult) -> dict[str, str]:
+        """Return what fills the texts of a step."""
+        return dict(flow.get("description_placeholders") or {})
 
     async def until_step(self, flow: ConfigFlowResult, step: str) -> ConfigFlowResult:
         """Wait until a flow that waits comes to a step, and look at it."""
