@@ -232,6 +232,19 @@ async def test_registrations_are_capped(bench: Bench, device: RawDevice) -> None
     assert answer[:2] == b"\x61\x41"
 
 
+async def test_peers_without_security_share_a_quota(bench: Bench, device: RawDevice) -> None:
+    quota = bench.server.context.unproven
+    location = await device.registered("ep=a&lwm2m=1.1")
+    assert quota.used > 0
+    quota.limit = quota.used + 1000
+    assert await device.ask(register("ep=b&lwm2m=1.1", message_id=2)) == b"\x61\xa3\x00\x02r"
+    many = b",".join(b"</3303/%d>" % number for number in range(20))
+    assert await device.ask(update(location, "", many, message_id=3)) == b"\x61\xa3\x00\x03u"
+    assert await device.ask(update(location, "", b"</3/0>,</4/0>,</5/0>", message_id=4)) == b"\x61\x44\x00\x04u"
+    assert await device.ask(update(location, code=4, message_id=5)) == b"\x61\x42\x00\x05u"
+    assert quota.used == 0
+
+
 async def test_a_new_credential_ends_a_registration_without_security(bench: Bench, device: RawDevice) -> None:
     location = await device.registered()
     bench.let_in("d", "d-id")

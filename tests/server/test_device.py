@@ -370,6 +370,16 @@ async def test_a_failing_device_does_not_disturb_its_neighbour(bench: Bench) -> 
         assert plain(await good.read(TEMPERATURE)) == {"/3303/0/5700": 21.5}
 
 
+async def test_what_a_device_without_security_leaves_behind(bench: Bench) -> None:
+    quota = bench.server.context.unproven
+    async with bench.plain("d"):
+        device = await known(bench)
+        before = quota.used
+        await device.read(Path((3303, 0)))
+        assert quota.used > before
+    assert quota.used == 0
+
+
 async def test_nothing_holds_a_device_that_left(bench: Bench) -> None:
     async with bench.plain("d") as client:
         device = await known(bench)

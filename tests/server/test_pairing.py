@@ -385,3 +385,12 @@ async def test_stop_says_goodbye_and_start_serves_again(bench: Bench) -> None:
         await bench.until(Registered, count=2)
         assert device.available
         assert bench.server.coap_port is None
+
+
+async def test_one_port_alone(bench: Bench) -> None:
+    await bench.server.stop()
+    await bench.server.start("127.0.0.1", coaps_port=None, coap_port=0)
+    assert bench.server.running
+    assert (bench.server.coaps_port, bench.server.engine_name, bench.server.suites) == (None, None, ())
+    async with bench.plain("d"):
+        await bench.until(Registered)

@@ -29,9 +29,10 @@ from custom_components.lwm2m.server.errors import DeviceAsleepError, DeviceBusyE
 from custom_components.lwm2m.server.events import Event, UnknownPeer
 from custom_components.lwm2m.server.formats import Formats, assumed
 from custom_components.lwm2m.server.pending import CandidateState, Pending
+from custom_components.lwm2m.server.quota import Quota
 from custom_components.lwm2m.server.registrations import Registration, Registrations, grace_of, owner_of
 from custom_components.lwm2m.server.turns import WAITING_LIMIT, Turns
-from custom_components.lwm2m.server.values import VALUES_LIMIT, Values, resolve_times
+from custom_components.lwm2m.server.values import VALUE_SIZE, Values, resolve_times
 
 from .helpers import KEY, OTHER_KEY
 
@@ -76,11 +77,12 @@ def test_grace() -> None:
 
 
 def test_lookups() -> None:
-    table = Registrations(limit=2)
+    table = Registrations(2, Quota(1 << 20))
     assert table.next_timer() is None
     first = registration("a", 60, 0, table)
     second = registration("b", 60, 0, table)
-    assert table.full
+    assert table.has_room("a", first.owner, 1)
+    assert not table.has_room("c", first.owner, 1)
     assert table.at(first.location) is first
     assert table.of_endpoint("b") is second
     assert table.of_owner(first.owner) == [first, second]
@@ -93,7 +95,7 @@ def test_lookups() -> None:
 
 
 def test_expiry_follows_updates() -> None:
-    table = Registrations()
+    table = Registrations(100, Quota(1 << 20))
     one = registration("a", 60, 0, table)
     registration("b", 100, 0, table)
     assert table.next_timer() == 72
@@ -114,7 +116,7 @@ def test_expiry_follows_updates() -> None:
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 1000), st.integers(0, 300)), max_size=60))
 def test_expiry_is_never_early_and_never_late(steps: list[tuple[int, int, int]]) -> None:
     """Whatever order of updates with longer and shorter lifetimes: each ends at its own time."""
-    table = Registrations()
+    table = Registrations(100, Quota(1 << 20))
     now = 0.0
     held: dict[str, Registration] = {}
     for endpoint, lifetime, passed in steps:
@@ -135,7 +137,7 @@ def test_expiry_is_never_early_and_never_late(steps: list[tuple[int, int, int]])
 
 
 def test_the_heap_stays_small() -> None:
-    table = Registrations()
+    table = Registrations(100, Quota(1 << 20))
     one = registration("a", 100_000, 0, table)
     for lifetime in range(99_999, 90_000, -1):
         one.update(update(lifetime), 0)
@@ -144,8 +146,24 @@ def test_the_heap_stays_small() -> None:
     assert table.next_timer() == one.ends_at
 
 
+def test_registrations_without_security_keep_to_their_quota() -> None:
+    quota = Quota(2 * 4096 + 1000)
+    table = Registrations(100, quota)
+    first = registration("a", 60, 0, table)
+    assert quota.used == first.size > 4096
+    assert table.has_room("b", first.owner, 1)
+    assert not table.has_room("b", first.owner, 3)
+    assert table.has_room("a", first.owner, 10)
+    assert table.has_room("b", PskIdentity(b"id"), 10_000)
+    first.update(UpdateRequest.parse([], b"</3/0>,</4/0>", "1.0"), 0)
+    table.count(first)
+    assert quota.used == first.size == 4096 + 2 + 2 * 384
+    table.remove(first)
+    assert quota.used == 0
+
+
 def test_locations_are_never_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = Registrations()
+    table = Registrations(100, Quota(1 << 20))
     tokens = iter(("one", "one", "two"))
     monkeypatch.setattr("secrets.token_hex", lambda _: next(tokens))
     assert [registration(endpoint, 60, 0, table).location for endpoint in "ab"] == ["one", "two"]
@@ -266,7 +284,7 @@ def entries(*pairs: tuple[str, Any]) -> list[Entry]:
 
 
 def test_values_tell_changes_once_and_types_apart() -> None:
-    values = Values()
+    values = Values(Quota(1 << 20))
     calls: list[str] = []
     values.add_watcher(Path((3303,)), lambda path: calls.append(str(path)))
     values.store(entries(("/3303/0/5700", 1), ("/3303/0/5700", 2), ("/3304/0/5700", 1)))
@@ -278,18 +296,37 @@ def test_values_tell_changes_once_and_types_apart() -> None:
     assert len(calls) == 5
 
 
-def test_values_are_capped() -> None:
-    values = Values()
-    values.store(Entry(Path((1, 0, number % 65536, number // 65536)), number) for number in range(VALUES_LIMIT + 10))
-    assert len(values.values) == VALUES_LIMIT
-    values.store([Entry(Path((2, 0, 0)), 1, 5.0), Entry(Path((1, 0, 0, 0)), 7)])
-    assert len(values.values) == VALUES_LIMIT
-    assert values.values[Path((1, 0, 0, 0))] == 7
-    assert not values.times
+def test_values_keep_to_their_quota() -> None:
+    quota = Quota(10 * VALUE_SIZE)
+    values = Values(quota)
+    values.store(Entry(Path((1, 0, number)), number, float(number)) for number in range(20))
+    assert len(values.values) == len(values.times) == 10
+    values.store(entries(("/1/0/0", "x" * 9), ("/1/0/1", 77)))
+    assert (values.values[Path((1, 0, 0))], values.values[Path((1, 0, 1))]) == (0, 77)
+    values.drop([Path((1, 0, 9)), Path((1, 0, 99))])
+    assert quota.used == 9 * VALUE_SIZE
+    values.store(entries(("/1/0/0", "x" * VALUE_SIZE)))
+    assert quota.used == quota.limit
+    values.store(entries(("/1/0/0", b"xx")))
+    assert quota.used == 9 * VALUE_SIZE + 2
+    values.store(entries(("/1/0/0", 1.5)))
+    assert quota.used == 9 * VALUE_SIZE
+    larger = Quota(20 * VALUE_SIZE)
+    values.count_towards(larger)
+    values.count_towards(larger)
+    assert (quota.used, larger.used, len(values.values)) == (0, 9 * VALUE_SIZE, 9)
+    values.count_towards(Quota(VALUE_SIZE))
+    assert (larger.used, len(values.values), len(values.times)) == (0, 0, 0)
+    values.count_towards(larger)
+    values.store(entries(("/1/0/0", 1)))
+    values.release()
+    assert (larger.used, values.values) == (0, {})
+    values.store(entries(("/1/0/0", 1)))
+    assert values.values == {}
 
 
 def test_replace_drops_what_is_not_named() -> None:
-    values = Values()
+    values = Values(Quota(1 << 20))
     values.store(entries(("/3/0/7/0", 1), ("/3/0/7/1", 2), ("/3/0/8/0", 3)))
     values.store([Entry(Path((3, 0, 7, 1)), 2, 100.0)])
     calls: list[str] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..protocol.objects.registry import Registry
+from .quota import Quota
 
 if TYPE_CHECKING:
     from ..coap.server import CoapServer
@@ -33,7 +34,10 @@ class Settings:
 
 @dataclass(slots=True)
 class Context:
-    """`clock` is monotonic, `wall` seconds since the epoch; `listens` tells whether an event has a listener at all."""
+    """`clock` is monotonic, `wall` seconds since the epoch; `listens` tells whether an event has a listener at all.
+
+    `unproven` is the quota of all peers without security together.
+    """
 
     coap: CoapServer
     registry: Registry
@@ -42,3 +46,4 @@ class Context:
     wall: Callable[[], float]
     emit: Callable[[Event], None]
     listens: Callable[[type], bool]
+    unproven: Quota

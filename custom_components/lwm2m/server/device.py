@@ -16,9 +16,11 @@ from ..protocol.messages import Entry
 from ..protocol.objects.registry import DefinitionView
 from ..protocol.path import Path
 from ..protocol.value import ObjectLink, Value, coerce
+from ..security.credential import SecurityMode
 from .downlink import Downlink, expect_success
 from .formats import Formats
 from .observations import Observations
+from .quota import PROVEN_LIMIT, Quota
 from .values import Values, Watcher
 
 if TYPE_CHECKING:
@@ -41,8 +43,8 @@ class Device:
     """
 
     __slots__ = (
-        "_availability", "_available", "_heard_at", "context", "definitions", "downlink", "endpoint", "expected",
-        "observations", "registration", "security", "state",
+        "_availability", "_available", "_heard_at", "_quota", "context", "definitions", "downlink", "endpoint",
+        "expected", "observations", "registration", "security", "state",
     )  # fmt: skip
 
     def __init__(self, endpoint: str, context: Context) -> None:
@@ -54,7 +56,8 @@ class Device:
         self.security: PeerSecurity | None = None
         """Of the association of the present registration, or of the last one."""
         self.definitions: DefinitionView = context.registry.view({})
-        self.state = Values()
+        self._quota = Quota(PROVEN_LIMIT)
+        self.state = Values(self._quota)
         self.observations = Observations(self)
         self._available = False
         self._availability: list[Callable[[], None]] = []
@@ -362,6 +365,8 @@ class Device:
         self.observations.ended()
         self.registration = registration
         self.security = registration.peer.security
+        unproven = self.security.mode is SecurityMode.NOSEC
+        self.state.count_towards(self.context.unproven if unproven else self._quota)
         if former is None or former.lwm2m != registration.lwm2m:
             self.downlink.formats = Formats(registration.lwm2m, registration.content_formats)
         self.objects_changed()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..protocol.messages import RegisterRequest, UpdateRequest
 from ..security.identity import NO_SECURITY
+from .quota import Quota
 
 if TYPE_CHECKING:
     from ..coap.remote import Peer
@@ -19,6 +20,15 @@ def owner_of(peer: Peer) -> Hashable:
     """Who is behind this peer: the proven identity, or for NoSec (which proves nothing) the address it calls from."""
     identity = peer.security.identity
     return ("nosec", peer.address) if identity is NO_SECURITY else identity
+
+
+def _is_unproven(owner: Hashable) -> bool:
+    return isinstance(owner, tuple)
+
+
+def _size_of(endpoint: str, links: int) -> int:
+    """Bytes that a registration is taken to need, its device included."""
+    return 4096 + 2 * len(endpoint) + 384 * links
 
 
 def grace_of(lifetime: int) -> float:
@@ -39,7 +49,7 @@ class Registration:
 
     __slots__ = (
         "attributes", "binding", "content_formats", "endpoint", "expires_at", "lifetime", "location", "lwm2m",
-        "objects", "owner", "peer", "queue", "registered_at", "root", "sms", "updated_at",
+        "objects", "owner", "peer", "queue", "registered_at", "root", "size", "sms", "updated_at",
     )  # fmt: skip
 
     def __init__(self, location: str, endpoint: str, peer: Peer, request: RegisterRequest, now: float) -> None:
@@ -56,6 +66,7 @@ class Registration:
         self.objects: Mapping[Path, str] = request.objects.objects
         self.content_formats: tuple[int, ...] = request.objects.content_formats
         self.attributes = request.attributes
+        self.size = 0
         self.registered_at = now
         self.updated_at = now
         self.expires_at = now + request.lifetime
@@ -88,10 +99,14 @@ class Registration:
 
 
 class Registrations:
-    """All of them; at most `limit`. Its heap is never more than about twice as long as that."""
+    """All of them; at most `limit`, those of peers without security bounded by the quota `unproven` besides.
 
-    def __init__(self, limit: int = 10_000) -> None:
+    The heap is never more than about twice as long as the number of registrations.
+    """
+
+    def __init__(self, limit: int, unproven: Quota) -> None:
         self.limit = limit
+        self._unproven = unproven
         self._by_location: dict[str, Registration] = {}
         self._by_endpoint: dict[str, Registration] = {}
         self._by_owner: dict[Hashable, list[Registration]] = {}
@@ -104,10 +119,22 @@ class Registrations:
     def __iter__(self) -> Iterator[Registration]:
         return iter(self._by_location.values())
 
-    @property
-    def full(self) -> bool:
-        """No more may be added."""
-        return len(self._by_location) >= self.limit
+    def has_room(self, endpoint: str, owner: Hashable, links: int) -> bool:
+        """Whether `owner` may have `endpoint` registered with so many objects and instances."""
+        former = self._by_endpoint.get(endpoint)
+        if former is None and len(self._by_location) >= self.limit:
+            return False
+        if not _is_unproven(owner):
+            return True
+        held = former.size if former is not None and _is_unproven(former.owner) else 0
+        return self._unproven.used + _size_of(endpoint, links) - held <= self._unproven.limit
+
+    def count(self, registration: Registration) -> None:
+        """After `objects` changed."""
+        if _is_unproven(registration.owner):
+            size = _size_of(registration.endpoint, len(registration.objects))
+            self._unproven.take(size - registration.size)
+            registration.size = size
 
     def at(self, location: str) -> Registration | None:
         """The one at rd/`location`."""
@@ -132,6 +159,7 @@ class Registrations:
         self._by_location[registration.location] = registration
         self._by_endpoint[registration.endpoint] = registration
         self._by_owner.setdefault(registration.owner, []).append(registration)
+        self.count(registration)
         self.reschedule(registration)
 
     def remove(self, registration: Registration) -> None:
@@ -143,6 +171,9 @@ class Registrations:
         if not mine:
             del self._by_owner[registration.owner]
         self._due.pop(registration.location, None)
+        if registration.size:
+            self._unproven.take(-registration.size)
+            registration.size = 0
 
     def reschedule(self, registration: Registration) -> None:
         """After `expires_at` changed; an entry that comes up too early is corrected then, so updates cost nothing."""

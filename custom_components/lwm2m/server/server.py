@@ -21,6 +21,7 @@ from .context import Context, Settings
 from .device import Device
 from .events import Event, Expired, RefusedEvent
 from .pending import Candidate, CandidateState, Pending
+from .quota import UNPROVEN_LIMIT, Quota
 from .registrations import Registration, Registrations
 from .uplink import Uplink
 
@@ -76,8 +77,9 @@ class Server:
             wall=wall,
             emit=self.emit,
             listens=self._listens,
+            unproven=Quota(UNPROVEN_LIMIT),
         )
-        self.registrations = Registrations(limit)
+        self.registrations = Registrations(limit, self.context.unproven)
         self.authorizer = Authorizer()
         self.authorizer.on_change = self._credential_changed
         self.pending = Pending(self.authorizer, clock=clock, wall=wall, emit=self.emit, end=self._end_candidate)
@@ -87,7 +89,7 @@ class Server:
     @property
     def running(self) -> bool:
         """Between `start` and `stop`."""
-        return self._endpoint is not None
+        return self._coap.running
 
     @property
     def coaps_port(self) -> int | None:
@@ -110,11 +112,14 @@ class Server:
         return self._endpoint.suites if self._endpoint is not None else ()
 
     async def start(self, host: str = "", *, coaps_port: int | None = 5684, coap_port: int | None = None) -> None:
-        """Open the ports (None: not that one; 0: any free one). Host "" is all interfaces. OSError if one is taken.
+        """Open the ports (None: not that one; 0: any free one). Host "" is all interfaces.
 
-        On the NoSec port every endpoint may register that has no credential.
+        On the NoSec port every endpoint may register that has no credential. Raises OSError if a port is taken,
+        EngineUnavailableError if no DTLS engine runs here.
         """
-        endpoint = make_endpoint(self.authorizer, self._policy, server_identity=self._identity, engine=self._engine)
+        endpoint = None
+        if coaps_port is not None:
+            endpoint = make_endpoint(self.authorizer, self._policy, server_identity=self._identity, engine=self._engine)
         await self._coap.start(
             endpoint=endpoint,
             secure=None if coaps_port is None else (host, coaps_port),
@@ -190,6 +195,7 @@ class Server:
     def _let_go(self, device: Device) -> None:
         if device.registration is None and not device.expected:
             self._devices.pop(device.endpoint, None)
+            device.state.release()
 
     # -- registrations (called by uplink.py)
 

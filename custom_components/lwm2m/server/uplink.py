@@ -68,7 +68,7 @@ class Uplink:
                 candidate.failed(refusal)
             return Response(codes.FORBIDDEN), None
         former = server.registrations.of_endpoint(endpoint)
-        if former is None and server.registrations.full:
+        if not server.registrations.has_room(endpoint, owner_of(peer), len(register.objects.objects)):
             return Response(codes.SERVICE_UNAVAILABLE), None
         registration = Registration(
             server.registrations.new_location(), endpoint, peer, register, server.context.clock()
@@ -137,10 +137,15 @@ class Uplink:
             return registration
         update = UpdateRequest.parse(request.query, request.payload, registration.lwm2m)
         server = self._server
+        if update.objects is not None and not server.registrations.has_room(
+            registration.endpoint, registration.owner, len(update.objects.objects)
+        ):
+            return Response(codes.SERVICE_UNAVAILABLE), None
         changed = registration.update(update, server.context.clock())
         server.renewed(registration, peer)
         device = server.devices[registration.endpoint]
         if changed:
+            server.registrations.count(registration)
             device.objects_changed()
 
         def announce() -> None:

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from ..protocol.messages import Entry
 from ..protocol.path import Path
 from ..protocol.value import Value
+from .quota import Quota
 
 _LOGGER = logging.getLogger(__name__)
 
 ABSOLUTE = 2**28
 """Times below this many seconds are relative to now (RFC 8428 section 4.5.3)."""
 
-VALUES_LIMIT = 20_000
-"""Values that are kept of one device; what comes beyond them is dropped."""
+VALUE_SIZE = 256
+"""Bytes that one value is taken to need, without the text or the bytes that it holds."""
+
+_SIZED = frozenset((str, bytes))
 
 type Watcher = Callable[[Path], None]
-
-_ABSENT = object()
 
 
 def resolve_times(entries: Sequence[Entry], wall: Callable[[], float]) -> Sequence[Entry]:
@@ -37,16 +38,38 @@ def resolve_times(entries: Sequence[Entry], wall: Callable[[], float]) -> Sequen
     return sorted(resolved, key=lambda entry: now if entry.time is None else entry.time)
 
 
+def _size_of(value: object) -> int:
+    return VALUE_SIZE + len(value) if isinstance(value, str | bytes) else VALUE_SIZE
+
+
 class Values:
     """`values` and `times` (seconds since the epoch, where the device gave one) by path; watchers by path."""
 
-    __slots__ = ("__weakref__", "_callbacks", "_watchers", "times", "values")
+    __slots__ = ("__weakref__", "_callbacks", "_quota", "_watchers", "times", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, quota: Quota) -> None:
         self.values: dict[Path, Value] = {}
         self.times: dict[Path, float] = {}
+        self._quota = quota
         self._watchers: dict[Path, list[Watcher]] = {}
         self._callbacks: dict[Path, tuple[Watcher, ...]] = {}
+
+    def count_towards(self, quota: Quota) -> None:
+        """From now on the values count towards this quota; all go if it cannot take them."""
+        if quota is self._quota:
+            return
+        size = sum(_size_of(value) for value in self.values.values())
+        if not quota.take(size):
+            self.values.clear()
+            self.times.clear()
+        self._quota.take(-size)
+        self._quota = quota
+
+    def release(self) -> None:
+        """The device is forgotten: its values count no more."""
+        self._quota.take(-sum(_size_of(value) for value in self.values.values()))
+        self._quota = Quota(0)
+        self.values = {}
 
     def add_watcher(self, path: Path, callback: Watcher) -> None:
         """Call back for changes at and below a path."""
@@ -62,15 +85,21 @@ class Values:
         self._callbacks.clear()
 
     def store(self, entries: Iterable[Entry]) -> None:
-        """Take over entries with absolute times in order; then call watchers, once per path whose value changed."""
+        """Take over entries with absolute times in order; then call watchers, once per path whose value changed.
+
+        What is beyond the quota is passed over.
+        """
         values = self.values
         changed: dict[Path, None] = {}
         for path, value, time in entries:
-            old = values.get(path, _ABSENT)
+            old = values.get(path)
+            kind: type = value.__class__
             # 1, 1.0 and True are equal, and so are not told apart without their types
-            if old != value or old.__class__ is not value.__class__:
-                if old is _ABSENT and len(values) >= VALUES_LIMIT:
-                    continue
+            if old != value or old.__class__ is not kind:
+                if old is None or kind in _SIZED or old.__class__ in _SIZED:
+                    before = 0 if old is None else _size_of(old)
+                    if not self._quota.take(_size_of(value) - before):
+                        continue
                 values[path] = value
                 changed[path] = None
             if time is not None and path in values:
@@ -89,8 +118,9 @@ class Values:
 
     def drop(self, paths: Iterable[Path]) -> None:
         """These values are gone; watchers are called for them."""
-        dropped = [path for path in paths if self.values.pop(path, _ABSENT) is not _ABSENT]
+        dropped = [path for path in paths if path in self.values]
         for path in dropped:
+            self._quota.take(-_size_of(self.values.pop(path)))
             self.times.pop(path, None)
         self._tell(dropped)
 
