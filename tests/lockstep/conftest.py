@@ -11,8 +11,8 @@ from .peer import RawDevice
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    """A server on two free ports of 127.0.0.1."""
-    async with serving() as running:
+    """A server on two free ports of 127.0.0.1; it sends nothing again while a test looks at what it sends."""
+    async with serving(ack_timeout=30.0) as running:
         yield running
 
 

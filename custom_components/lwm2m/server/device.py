@@ -321,7 +321,7 @@ class Device:
         observation, relation.observation = relation.observation, None
         self.observations.release(relation)
         async with await self.downlink.turns.take(self.context.settings.wait):
-            await observation.cancel_actively()
+            await observation.cancel_actively(timeout=self.context.settings.answer)
 
     async def _request(
         self,

@@ -81,8 +81,9 @@ class Downlink:
             relation.drop()
             relation.accept = assumed(accept, len(relation.path), registration.lwm2m)
             request = Request(codes.GET, registration.root + relation.path.segments, accept=accept)
-            response, observation = await self._device.context.coap.observe(
-                registration.peer, request, relation.notified, relation.ended
+            context = self._device.context
+            response, observation = await context.coap.observe(
+                registration.peer, request, relation.notified, relation.ended, timeout=context.settings.answer
             )
             if observation.active:
                 relation.observation, relation.peer = observation, registration.peer
