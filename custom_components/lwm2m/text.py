@@ -25,6 +25,8 @@ async def async_setup_entry(
 class LwM2MText(LwM2MEntity[TextDescription], TextEntity):
     """A text that is read and written."""
 
+    _attr_native_value: str | None = None
+
     @override
     def take(self) -> bool:
         held = self.held()

@@ -145,6 +145,13 @@ class House:
         state = self.state(path, endpoint)
         return None if state is None else state.state
 
+    async def until_known(self, path: str, endpoint: str = ENDPOINT) -> State:
+        """Wait until a resource's entity is there and available."""
+        await self.until(lambda: self.value(path, endpoint) not in (None, "unavailable"))
+        state = self.state(path, endpoint)
+        assert state is not None
+        return state
+
     async def until_value(self, path: str, value: str, endpoint: str = ENDPOINT) -> State:
         """Wait until a resource's entity shows this."""
         await self.until(lambda: self.value(path, endpoint) == value)
