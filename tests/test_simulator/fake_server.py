@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any, Self
 
 from DTLSSocket import dtls
@@ -12,6 +13,13 @@ from tests.simulator.coap import Code, Message, Option, Type
 from tests.simulator.messaging import Messaging, Timing
 
 Address = tuple[str, int]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that has no event of its own: a counter, a list."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 class Peer:

@@ -11,7 +11,7 @@ from tests.simulator.coap import Code, Option
 from tests.simulator.devices import DEVICES, sensor
 from tests.simulator.tinydtls import DtlsTransport
 
-from .fake_server import FakeServer
+from .fake_server import FakeServer, until
 
 KEY = bytes.fromhex("000102030405060708090a0b0c0d0e0f")
 
@@ -326,9 +326,7 @@ async def test_a_lost_hello_is_sent_again() -> None:
     async with FakeServer({b"id": KEY}) as server, Relay(server.address, loss=0, duplicate=0, reorder=0) as relay:
         relay.blocked = True
         async with client_of(server, server="coaps://{}:{}".format(*relay.address)) as client:
-            async with asyncio.timeout(10):
-                while not relay.up.lost:
-                    await asyncio.sleep(0)
+            await until(lambda: relay.up.lost > 0)
             relay.blocked = False
             await client.wait_for("registered")
             assert not client.seen("handshake_failed")

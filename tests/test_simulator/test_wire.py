@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.simulator import Resource, Settings, SimulatedClient
+from tests.simulator.coap import Block, Code, Message, Option, Type
 from tests.simulator.model import Objects
 
 Address = tuple[str, int]
@@ -230,3 +231,32 @@ async def test_an_older_version_after_4_12() -> None:
         request = await registered(wire)
         assert b"lwm2m=1.0" in request
         assert (await client.wait_for("registered")).fields["version"] == "1.0"
+
+
+async def test_a_long_object_list_goes_in_blocks_and_a_long_answer_comes_in_them() -> None:
+    async with wired(profile="zephyr") as (wire, client):  # blocks of 512
+        client.model.objects[3341] = {number: {5527: Resource("x")} for number in range(100)}
+        body, request = b"", Message(Type.CON, Code.POST)
+        # Block1 (27 = 12 + 15 by way of Uri-Query 15 + 12): 0/1/512, then 1/1 and so on; 2.31 asks for blocks of 256
+        for number in (0, 2, 3, 4, 5):
+            request = Message.decode(await wire.next())
+            block = request.block(Option.BLOCK1)
+            assert block is not None
+            assert (block.number, block.exponent) == (number, 4 if number else 5)
+            body += request.payload
+            if not block.more:
+                break
+            answer = Message(Type.ACK, Code.CONTINUE, request.mid, request.token)
+            wire.send(answer.add(Option.BLOCK1, Block(number, True, 4).pack()).encode().hex())
+        assert body == client._object_list()
+        # the 2.01 itself with a Block2: the rest is fetched, as for any answer
+        answer = Message(Type.ACK, Code.CREATED, request.mid, request.token, payload=b"0" * 16)
+        answer.add(Option.LOCATION_PATH, "rd").add(Option.LOCATION_PATH, "x").add(
+            Option.BLOCK2, Block(0, True, 0).pack()
+        )
+        wire.send(answer.encode().hex())
+        request = Message.decode(await wire.next())
+        assert request.block(Option.BLOCK2) == Block(1, more=False, exponent=0)
+        answer = Message(Type.ACK, Code.CREATED, request.mid, request.token, payload=b"1")
+        wire.send(answer.add(Option.BLOCK2, Block(1, False, 0).pack()).encode().hex())
+        await client.wait_for("registered")
