@@ -15,8 +15,10 @@ from functools import partial
 from typing import Any, TextIO
 
 from .client import Event, Settings, SimulatedClient
-from .devices import DEVICES, Device
+from .devices import DEVICES
+
 from .model import Scalar, parse_path
+from .parts import Device
 from .profile import PROFILES
 from .values import BadValueError, from_text
 

@@ -3,102 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from .client import SimulatedClient
-from .model import DeviceModel, Instance, Objects, Path, Resource, Scalar
-
-
-@dataclass(slots=True)
-class Device:
-    """A model, and what happens to it of itself while the client lives."""
-
-    model: DeviceModel
-    behave: Callable[[SimulatedClient, float], Awaitable[None]] | None = None
-
-
-def number(value: float, operations: str = "R") -> Resource:
-    """A float resource."""
-    return Resource(float(value), "float", operations)
-
-
-def whole(value: int, operations: str = "R") -> Resource:
-    """An integer resource."""
-    return Resource(value, "integer", operations)
-
-
-def flag(value: bool, operations: str = "R") -> Resource:
-    """A boolean resource."""
-    return Resource(value, "boolean", operations)
-
-
-def text(value: str, operations: str = "R") -> Resource:
-    """A string resource."""
-    return Resource(value, "string", operations)
-
-
-def action() -> Resource:
-    """An executable resource."""
-    return Resource(operations="E")
-
-
-def device_object(model: str, serial: str, *, kind: str, battery: int | None = None) -> Instance:
-    """Object 3 of a device of the made-up maker Nordfeld."""
-    resources: Instance = {
-        0: text("Nordfeld"),
-        1: text(model),
-        2: text(serial),
-        3: text("1.4.2"),
-        4: action(),
-        5: action(),
-        11: Resource({0: 0}, "integer", "R", multiple=True),
-        13: Resource(int(time.time()), "time", "RW"),
-        14: text("+00:00", "RW"),
-        15: text("Etc/UTC", "RW"),
-        16: text("U"),
-        17: text(kind),
-        18: text("B"),
-        19: text("1.4.2-7"),
-    }
-    if battery is not None:
-        resources |= {
-            6: Resource({0: 1}, "integer", "R", multiple=True),
-            7: Resource({0: 2950}, "integer", "R", multiple=True),
-            9: whole(battery),
-            10: whole(38),
-            20: whole(0),
-            21: whole(256),
-        }
-    return resources
-
-
-def measured(value: float, unit: str, *, low: float, high: float, name: str | None = None) -> Instance:
-    """A sensor instance in the IPSO pattern: value, unit, measured and possible range, reset."""
-    resources: Instance = {
-        5700: number(value),
-        5701: text(unit),
-        5601: number(value),
-        5602: number(value),
-        5603: number(low),
-        5604: number(high),
-    }
-
-    def reset(_arguments: str) -> None:
-        resources[5601].value = resources[5602].value = resources[5700].value
-
-    resources[5605] = Resource(operations="E", execute=reset)
-    if name is not None:
-        resources[5750] = text(name, "RW")
-    return resources
-
-
-def serial_number(index: int) -> str:
-    """A serial number that is the same on each run."""
-    return f"NF{2600000 + 37 * index}"
+from .instruments import meter, motion, panel, tracker, weather
+from .model import DeviceModel, Objects, Path
+from .parts import Device, action, device_object, flag, measured, number, serial_number, text, wander, whole
 
 
 def sensor(index: int = 0) -> Device:
@@ -137,7 +48,7 @@ def plug(index: int = 0) -> Device:
         3312: {
             0: {
                 5850: flag(value=False, operations="RW"),
-                5852: Resource(0, "time", "RW"),
+                5852: whole(0, "RW"),
                 5805: number(1250.5),
                 5820: number(0.97),
                 5750: text("Outlet", "RW"),
@@ -176,7 +87,7 @@ def light(index: int = 0) -> Device:
                 5850: flag(value=False, operations="RW"),
                 5851: whole(60, "RW"),
                 5706: text("#ffd9a0", "RW"),
-                5852: Resource(0, "time", "RW"),
+                5852: whole(0, "RW"),
                 5750: text("Ceiling", "RW"),
             }
         },
@@ -190,7 +101,7 @@ def contact(index: int = 0) -> Device:
         3: {0: device_object("DC-1 Door Contact", serial_number(index), kind="Contact", battery=64)},
         3200: {0: {5500: flag(value=False), 5501: whole(12), 5750: text("Door", "RW"), 5505: action()}},
         3302: {0: {5500: flag(value=False), 5501: whole(3)}},
-        3342: {0: {5500: flag(value=False), 5501: whole(0), 5852: Resource(0, "time", "R")}},
+        3342: {0: {5500: flag(value=False), 5501: whole(0), 5852: whole(0, "RW")}},
         3347: {0: {5500: flag(value=False), 5501: whole(0)}},
     }
     model = DeviceModel(objects, versions={3: "1.1"})
@@ -226,40 +137,33 @@ def actuator(index: int = 0) -> Device:
 
 
 def multi(index: int = 0) -> Device:
-    """All of the small devices in one."""
-    parts = [make(index) for make in (sensor, plug, light, contact, actuator)]
+    """The small devices in one: sensor, plug, light, contact and actuator."""
+    return _together(index, "MX-5 Multi Device", (sensor, plug, light, contact, actuator))
+
+
+def everything(index: int = 0) -> Device:
+    """All devices in one."""
+    makers = (sensor, plug, light, contact, actuator, weather, meter, panel, motion, tracker)
+    return _together(index, "EV-99 Everything", makers)
+
+
+def _together(index: int, name: str, makers: Sequence[Callable[[int], Device]]) -> Device:
+    """One device of several; of an object that more than one has, the first is taken."""
+    parts = [make(index) for make in makers]
     objects: Objects = {}
     versions: dict[int, str] = {}
     for part in parts:
         objects = {**part.model.objects, **objects}
         versions |= part.model.versions
-    objects[3] = {0: device_object("MX-5 Multi Device", serial_number(index), kind="Multi device", battery=75)}
+    objects[3] = {0: device_object(name, serial_number(index), kind="Multi device", battery=75)}
     model = DeviceModel(objects, versions=versions)
+    for part in parts:  # their models' own rules go on, for what they share is the same resource
+        model.changed += part.model.changed
 
     async def behave(client: SimulatedClient, interval: float) -> None:
         await asyncio.gather(*(part.behave(client, interval) for part in parts if part.behave is not None))
 
     return Device(model, behave)
-
-
-async def wander(client: SimulatedClient, interval: float, values: dict[Path, tuple[float, float]]) -> None:
-    """Let values swing slowly about their middle, each with its own period; never ends."""
-    step = 0
-    while True:
-        await asyncio.sleep(interval)
-        step += 1
-        for position, (path, (middle, width)) in enumerate(values.items()):
-            digits = 0 if middle > 1000 else 2
-            value = round(middle + width * math.sin(step / (5 + position)), digits)
-            client.set(path, value)
-            _widen(client, path, value)
-
-
-def _widen(client: SimulatedClient, path: Path, value: Scalar) -> None:
-    for resource_id, pick in ((5601, min), (5602, max)):
-        bound = client.model.resource((*path[:2], resource_id))
-        if bound is not None and isinstance(bound.value, float) and isinstance(value, float):
-            bound.value = pick(bound.value, value)
 
 
 DEVICES: dict[str, Callable[[int], Device]] = {
@@ -268,5 +172,11 @@ DEVICES: dict[str, Callable[[int], Device]] = {
     "light": light,
     "contact": contact,
     "actuator": actuator,
+    "weather": weather,
+    "meter": meter,
+    "panel": panel,
+    "motion": motion,
+    "tracker": tracker,
     "multi": multi,
+    "everything": everything,
 }
