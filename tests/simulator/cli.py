@@ -16,7 +16,6 @@ from typing import Any, TextIO
 
 from .client import Event, Settings, SimulatedClient
 from .devices import DEVICES
-
 from .model import Scalar, parse_path
 from .parts import Device
 from .profile import PROFILES

@@ -12,6 +12,9 @@ from .model import DeviceModel, Objects, Path
 from .parts import Device, action, device_object, flag, measured, number, serial_number, text, wander, whole
 
 
+__all__ = ["DEVICES", "Device", "action", "flag", "measured", "number", "text", "whole"]
+
+
 def sensor(index: int = 0) -> Device:
     """Temperature twice, humidity and air pressure."""
     objects: Objects = {
