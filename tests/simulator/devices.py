@@ -11,7 +11,6 @@ from .instruments import meter, motion, panel, tracker, weather
 from .model import DeviceModel, Objects, Path
 from .parts import Device, action, device_object, flag, measured, number, serial_number, text, wander, whole
 
-
 __all__ = ["DEVICES", "Device", "action", "flag", "measured", "number", "text", "whole"]
 
 
