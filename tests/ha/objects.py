@@ -22,6 +22,26 @@ NOT_SAID = frozenset((5701, 5750, 5751, 5603, 5604, 6042))
 """Resources that change how others are shown; tests that want them say so."""
 
 
+def number(value: float, operations: str = "R") -> Resource:
+    """Return a float resource."""
+    return Resource(float(value), "float", operations)
+
+
+def whole(value: int, operations: str = "R") -> Resource:
+    """Return an integer resource."""
+    return Resource(value, "integer", operations)
+
+
+def flag(value: bool, operations: str = "R") -> Resource:
+    """Return a boolean resource."""
+    return Resource(value, "boolean", operations)
+
+
+def text(value: str, operations: str = "R") -> Resource:
+    """Return a string resource."""
+    return Resource(value, "string", operations)
+
+
 def full_device(object_id: int, *, instances: int = 1) -> DeviceModel:
     """Return a device with that object, and in it every resource that the newest definition has."""
     definition = Registry.default().get(object_id)
