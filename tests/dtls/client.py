@@ -1,6 +1,6 @@
 """A DTLS 1.2 client on OpenSSL without sockets or clock, and a network that loses, repeats and reorders datagrams.
 
-Its flights are repeated by the time that is passed in, as the standard has it: after 1, 2, 4, 8 and 16 seconds.
+Its flights are repeated by the time that is passed in, as RFC 6347 section 4.2.4.1 has it: after 1, 2, 4, … 60 seconds.
 """
 
 import heapq
@@ -30,14 +30,13 @@ int SSL_CTX_use_PrivateKey_file(SSL_CTX *, const char *, int); int SSL_CTX_use_c
 SSL *SSL_new(SSL_CTX *); void SSL_free(SSL *); void SSL_set_bio(SSL *, BIO *, BIO *); void SSL_set_connect_state(SSL *);
 int SSL_do_handshake(SSL *); int SSL_read(SSL *, void *, int); int SSL_write(SSL *, const void *, int); int SSL_shutdown(SSL *);
 int SSL_get_error(const SSL *, int); void DTLS_set_timer_cb(SSL *, unsigned int (*)(SSL *, unsigned int));
-int SSL_renegotiate(SSL *);
+int SSL_renegotiate(SSL *); int SSL_CTX_set_tlsext_max_fragment_length(SSL_CTX *, uint8_t);
 void ERR_clear_error(void);
 const BIO_METHOD *BIO_s_dgram_mem(void); BIO *BIO_new(const BIO_METHOD *);
 int BIO_read(BIO *, void *, int); int BIO_write(BIO *, const void *, int);
 """
 NO_QUERY_MTU, NO_ETM, NO_EMS, ALLOW_LEGACY = 1 << 12, 1 << 19, 1 << 0, 1 << 2
-SET_MTU, MIN_VERSION, MAX_VERSION, SET_MAX_FRAGMENT = 17, 123, 124, 0
-PSK, CERTIFICATE, RAW = "psk", "certificate", "rpk"
+SET_MTU, MIN_VERSION, MAX_VERSION = 17, 123, 124
 
 
 @cache
@@ -60,7 +59,9 @@ class Client:
         raw: bool = False,
         options: int = 0,
         mtu: int = 1200,
+        fragment: int = 0,
     ) -> None:
+        """`fragment`: code of the max_fragment_length extension (RFC 6066), 0 for none; `mtu` is the UDP payload."""
         self.ffi, self.lib = ffi, lib = binding()
         self.context = ffi.gc(lib.SSL_CTX_new(lib.DTLS_client_method()), lib.SSL_CTX_free)
         lib.SSL_CTX_set_options(self.context, NO_QUERY_MTU | ALLOW_LEGACY | options)
@@ -77,6 +78,8 @@ class Client:
         if raw:
             lib.SSL_CTX_set1_server_cert_type(self.context, b"\x02", 1)
             lib.SSL_CTX_set1_client_cert_type(self.context, b"\x02", 1)
+        if fragment:
+            assert lib.SSL_CTX_set_tlsext_max_fragment_length(self.context, fragment) == 1
         self.ssl = ffi.gc(lib.SSL_new(self.context), lib.SSL_free)
         self.incoming, self.outgoing = lib.BIO_new(lib.BIO_s_dgram_mem()), lib.BIO_new(lib.BIO_s_dgram_mem())
         lib.SSL_set_bio(self.ssl, self.incoming, self.outgoing)
@@ -153,13 +156,18 @@ class Client:
         return done
 
     def handle_timer(self, now: float) -> None:
-        self.interval *= 2
-        self.next_timer = now + self.interval if self.interval <= 16 else None
+        self.interval = min(2 * self.interval, 60.0)
+        self.next_timer = now + self.interval
         self.flight = [self._renumber(datagram) for datagram in self.flight]
         self.out += self.flight
 
     def send(self, data: bytes) -> None:
         assert self.lib.SSL_write(self.ssl, data, len(data)) == len(data)
+        self._drain()
+
+    def renegotiate(self) -> None:
+        self.lib.SSL_renegotiate(self.ssl)
+        self.lib.SSL_do_handshake(self.ssl)
         self._drain()
 
     def close(self) -> None:
@@ -237,11 +245,15 @@ class Network:
                 self._collect(path)
             self.drain()
             times = [client.next_timer for client in self.clients.values()]
-            due = [when for when in (*times, self.endpoint.next_timer(), *(e[0] for e in self._queue[:1])) if when is not None]
+            due = [
+                when
+                for when in (*times, self.endpoint.next_timer(), *(e[0] for e in self._queue[:1]))
+                if when is not None
+            ]
             if not due or min(due) > end:
                 self.now = end if due else self.now
                 return
-            self.now = max(self.now, *due[:0], min(due))
+            self.now = max(self.now, min(due))
             self._turn()
 
     def _turn(self) -> None:

@@ -69,9 +69,7 @@ def credentials() -> AnyDevice:
 
 @pytest.fixture
 def endpoint(pki: Pki, credentials: AnyDevice) -> OpenSSLEndpoint:
-    made = make_endpoint(
-        credentials, Policy(), server_identity=SERVER, trust_anchors=[pki.der("ca")], engine="openssl"
-    )
+    made = make_endpoint(credentials, Policy(), server_identity=SERVER, trust_anchors=[pki.der("ca")], engine="openssl")
     assert isinstance(made, OpenSSLEndpoint)
     return made
 

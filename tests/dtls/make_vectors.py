@@ -86,7 +86,9 @@ async def main() -> None:
             cbc = "CBC" in name
             for peer, command, etm in (
                 (peers.S_CLIENT, peers.s_client_psk(openssl, "-keylogfile", str(log)), cbc),
-                (peers.S_CLIENT, peers.s_client_psk(openssl, "-no_etm", "-keylogfile", str(log)), False) if cbc else (None,) * 3,
+                (peers.S_CLIENT, peers.s_client_psk(openssl, "-no_etm", "-keylogfile", str(log)), False)
+                if cbc
+                else (None,) * 3,
                 (peers.GNUTLS, peers.gnutls_psk(priority), cbc) if priority else (None,) * 3,
             ):
                 if peer is not None and command is not None and etm is not None:

@@ -83,9 +83,7 @@ def test_a_psk_hides_its_key_and_compares_it() -> None:
     assert psk != RawPublicKey(b"identity")
 
 
-@pytest.mark.parametrize(
-    ("identity", "key"), [(b"a\0b", b"k"), (b"i" * 129, b"k"), (b"i", b""), (b"i", bytes(513))]
-)
+@pytest.mark.parametrize(("identity", "key"), [(b"a\0b", b"k"), (b"i" * 129, b"k"), (b"i", b""), (b"i", bytes(513))])
 def test_refuses_what_openssl_would_cut_or_refuse(identity: bytes, key: bytes) -> None:
     with pytest.raises(CredentialError):
         Psk(identity, key)

@@ -21,7 +21,12 @@ ECDSA_SHA256, ECDSA_SHA1, RSA_SHA256, RSA_SHA1 = 0x0403, 0x0203, 0x0401, 0x0201
 ALL = list(SUITES.values())
 
 
-def offer(*suites: int, version: int = DTLS_1_2, groups: tuple[int, ...] | None = (P256,), signatures: tuple[int, ...] | None = (ECDSA_SHA256,)) -> Offer:
+def offer(
+    *suites: int,
+    version: int = DTLS_1_2,
+    groups: tuple[int, ...] | None = (P256,),
+    signatures: tuple[int, ...] | None = (ECDSA_SHA256,),
+) -> Offer:
     return Offer(version=version, suites=suites, groups=groups, signature_algorithms=signatures)
 
 

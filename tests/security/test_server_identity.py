@@ -53,7 +53,10 @@ OTHER = ServerIdentity.generate()
         (lambda: (pem(ec.generate_private_key(ec.SECP256K1())), None), "P-256"),
         (lambda: (OTHER.private_key_pem(), b"no certificate"), "PEM certificate"),
         (lambda: (OTHER.private_key_pem(), ServerIdentity.generate().chain_pem()), "not that of the server key"),
-        (lambda: (OTHER.private_key_pem(), OTHER.chain_pem() + ServerIdentity.generate("x").chain_pem()), "not in order"),
+        (
+            lambda: (OTHER.private_key_pem(), OTHER.chain_pem() + ServerIdentity.generate("x").chain_pem()),
+            "not in order",
+        ),
         (lambda: (OTHER.private_key_pem(), OTHER.chain_pem() * 9), "more than 8"),
     ],
 )

@@ -1,11 +1,9 @@
 """An association on our own record layer: keys taken over from a finished handshake."""
 
-from collections.abc import Sequence
-
 from ..security.cipher_suite import CipherSuite
 from ..security.identity import Identity
 from .association import Association, AssociationClosedError, NetworkPath, RecordTooLargeError
-from .record import ALERT, APPLICATION_DATA, HANDSHAKE, MAX_PLAINTEXT, Aead, Direction, Record, Window, split
+from .record import ALERT, APPLICATION_DATA, HANDSHAKE, Aead, Direction, Record, Window
 
 EPOCH = b"\0\1"
 LAST_SEQUENCE = 1 << 48
@@ -16,10 +14,7 @@ _HEADERS = {content_type: bytes([content_type, 0xFE, 0xFD]) for content_type in 
 class SealedAssociation(Association):
     """Opens and seals the records of epoch 1. Sequence numbers are never reused; a record is opened at most once."""
 
-    __slots__ = (
-        *("_aead", "_least", "_next", "_receive", "_send", "_window"),
-        *("final_flight", "finished", "max_payload", "resent_at"),
-    )
+    __slots__ = ("_aead", "_least", "_next", "_receive", "_send", "_window")
 
     def __init__(
         self,
@@ -30,23 +25,17 @@ class SealedAssociation(Association):
         *,
         keys: tuple[Direction, Direction],
         next_sequence: int = 0,
-        max_payload: int = MAX_PLAINTEXT,
-        final_flight: Sequence[bytes] = (),
-        finished: Record | None = None,
+        finished: int | None = None,
     ) -> None:
-        """`keys`: (peer's, our) write keys. `final_flight`: datagrams to repeat when `finished`, the peer's, comes again."""
+        """`keys`: (peer's, our) write keys. `finished`: sequence number of the peer's Finished, which was opened already."""
         super().__init__(path, identity, suite, opened_at)
         self._receive, self._send = keys
         self._window = Window()
         self._next = next_sequence
         self._aead = self._receive if isinstance(self._receive, Aead) else None
         self._least = 21 + self._aead.tag if self._aead is not None else 0
-        self.max_payload = max_payload
-        self.final_flight = tuple(final_flight)
-        self.finished = b"" if finished is None else finished.whole
-        self.resent_at = opened_at
         if finished is not None:
-            self._window.mark(finished.sequence)
+            self._window.mark(finished)
 
     def open_data(self, datagram: bytes) -> bytes | None:
         """The application data of a datagram that is exactly one such record, else None: then ask `open_record`.
@@ -66,9 +55,7 @@ class SealedAssociation(Association):
         data = aead.open(APPLICATION_DATA, datagram[3:11], datagram[13:])
         if data is not None:
             window.mark(sequence)
-            if self.final_flight:
-                self.final_flight = ()
-                self.finished = b""
+            self.final_flight = None
         return data
 
     def open_record(self, record: Record) -> bytes | None:
@@ -79,13 +66,8 @@ class SealedAssociation(Association):
         if data is not None:
             self._window.mark(record.sequence)
             if record.content_type == APPLICATION_DATA:
-                self.final_flight = ()
-                self.finished = b""
+                self.final_flight = None
         return data
-
-    def is_finished_again(self, datagram: bytes) -> bool:
-        """Whether a datagram repeats, byte for byte, the peer's Finished while we may have to answer it."""
-        return bool(self.finished) and any(record.whole == self.finished for record in split(datagram))
 
     def seal(self, content_type: int, data: bytes) -> bytes:
         """One record. Raises RecordTooLargeError, or AssociationClosedError when the sequence numbers are used up."""

@@ -39,11 +39,10 @@ class TinyAssociation(Association):
 
     __slots__ = ("session",)
 
-    max_payload = MAX_PAYLOAD
-
     def __init__(self, path: NetworkPath, identity: PskIdentity, opened_at: float, session: Any) -> None:
         super().__init__(path, identity, SUITE, opened_at)
         self.session = session
+        self.max_payload = MAX_PAYLOAD
 
 
 class _Pending:
@@ -132,7 +131,7 @@ class TinyDTLSEndpoint(Endpoint):
 
     def associations(self) -> Iterator[Association]:
         """Every live association."""
-        return iter(self._live.values())
+        return iter(list(self._live.values()))
 
     # --- tinydtls calls these while it works; they only take notes -----------------------------------------------
 

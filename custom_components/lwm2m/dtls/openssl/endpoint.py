@@ -8,7 +8,7 @@ from ...security.policy import Credentials, Policy, examine
 from ...security.refusal import Reason, Refusal
 from ...security.server_identity import ServerIdentity
 from .. import alert
-from ..association import Association, AssociationClosedError, NetworkPath
+from ..association import Association, AssociationClosedError, FinalFlight, NetworkPath
 from ..endpoint import Endpoint
 from ..events import Closed, Data, Opened
 from ..hello import CookieJar, Hello, HelloError, fatal_alert, hello_verify_request, is_client_hello, parse
@@ -16,7 +16,7 @@ from ..record import ALERT, APPLICATION_DATA, HANDSHAKE, is_record, split
 from ..sealed import SealedAssociation
 from .context import Context
 from .ffi import Library
-from .handshake import REPEAT_INTERVAL, Handshake
+from .handshake import Handshake
 from .kept import KeptAssociation
 
 MAX_PENDING = 512
@@ -24,6 +24,7 @@ MAX_PENDING = 512
 MAX_PENDING_PER_HOST = 256
 MAX_ASSOCIATIONS = 20_000
 MAX_ASSOCIATIONS_PER_IDENTITY = 8
+MIN_MTU = 576
 MAX_SPENT, LATE = 1024, 30.0
 """Hellos that are remembered after they were answered, and seconds for which a duplicate of one is ignored."""
 
@@ -46,6 +47,8 @@ class OpenSSLEndpoint(Endpoint):
         mtu: int = 1280,
     ) -> None:
         super().__init__()
+        if mtu < MIN_MTU:
+            raise ValueError(f"an MTU of {mtu} is less than {MIN_MTU}")
         loaded = Library.load(library)
         self.engine = " ".join(loaded.version.split()[:2]).lower()
         self.suites = tuple(suite.name for suite in policy.suites)
@@ -71,7 +74,7 @@ class OpenSSLEndpoint(Endpoint):
         return len(self._pending)
 
     def associations(self) -> Iterator[Association]:
-        return iter(self._live.values())
+        return iter(list(self._live.values()))
 
     # --- datagrams in -------------------------------------------------------------------------------------------
 
@@ -192,20 +195,15 @@ class OpenSSLEndpoint(Endpoint):
                 now,
                 keys=keys,
                 next_sequence=handshake.next_sequence,
-                max_payload=handshake.max_payload(),
-                final_flight=handshake.flight,
-                finished=finished,
+                finished=finished.sequence,
             )
+            association.max_payload = handshake.max_payload()
         else:
-            association = KeptAssociation(
-                path,
-                identity,
-                suite,
-                now,
-                context=self._context,
-                max_payload=handshake.max_payload(),
-                ssl=handshake.release(),
-            )
+            max_payload = handshake.max_payload()
+            association = KeptAssociation(path, identity, suite, now, context=self._context, ssl=handshake.release())
+            association.max_payload = max_payload
+        if finished is not None:
+            association.final_flight = FinalFlight(handshake.flight, finished.whole, now)
         self._drop(handshake)
         self._open(association, now)
         for record in held:  # data that overtook the Finished
@@ -242,10 +240,15 @@ class OpenSSLEndpoint(Endpoint):
 
     def _receive_live(self, association: _Live, data: bytes, now: float) -> bool:
         """Whether anything in the datagram was this association's."""
+        records = split(data)
+        final = association.final_flight
+        if final is not None and any(record.whole == final.finished for record in records):
+            self._send_all(final.again(now), association.path)
+            return True
         if isinstance(association, KeptAssociation):
             return self._receive_kept(association, data, now)
         authentic = False
-        for record in split(data):
+        for record in records:
             plain = association.open_record(record)
             if plain is None:
                 continue
@@ -257,22 +260,14 @@ class OpenSSLEndpoint(Endpoint):
                 self._receive_handshake_message(association, plain, now)
             elif record.content_type == ALERT and self._receive_alert(association, plain):
                 return True
-        if not authentic and association.is_finished_again(data):
-            self._repeat_final_flight(association, now)
-            return True
         return authentic
 
     def _receive_handshake_message(self, association: SealedAssociation, message: bytes, now: float) -> None:
         if message[:1] == bytes([_FINISHED]):
-            self._repeat_final_flight(association, now)
+            self._send_all(association.final_flight.again(now) if association.final_flight else (), association.path)
         elif message[:1] == bytes([_CLIENT_HELLO]):
             refusal = bytes([alert.WARNING, alert.NO_RENEGOTIATION])
             self._out.append((association.seal(ALERT, refusal), association.path))
-
-    def _repeat_final_flight(self, association: SealedAssociation, now: float) -> None:
-        if now - association.resent_at >= REPEAT_INTERVAL:
-            association.resent_at = now
-            self._send_all(association.final_flight, association.path)
 
     def _receive_alert(self, association: SealedAssociation, message: bytes) -> bool:
         """Whether the alert ended the association."""
@@ -291,6 +286,8 @@ class OpenSSLEndpoint(Endpoint):
         association.last_received = now
         self._send_all(read.out, association.path)
         self._events.extend(Data(association, plain) for plain in read.data)
+        if read.data:
+            association.final_flight = None
         if read.closed is not None:
             self._send_all(association.shut_down(), association.path)
             self._forget(association)

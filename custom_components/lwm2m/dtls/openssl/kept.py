@@ -24,7 +24,7 @@ class Read(NamedTuple):
 class KeptAssociation(Association):
     """Wraps the SSL object of a finished handshake."""
 
-    __slots__ = ("_context", "_renumbering", "_ssl", "max_payload")
+    __slots__ = ("_context", "_renumbering", "_ssl")
 
     def __init__(
         self,
@@ -35,12 +35,10 @@ class KeptAssociation(Association):
         *,
         context: Context,
         ssl: tuple[Pointer, Renumbering],
-        max_payload: int,
     ) -> None:
         super().__init__(path, identity, suite, opened_at)
         self._context = context
         self._ssl, self._renumbering = ssl
-        self.max_payload = max_payload
 
     def open_data(self, datagram: bytes) -> bytes | None:
         """Never: ask `receive`."""
