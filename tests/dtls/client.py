@@ -3,6 +3,7 @@
 Its flights are repeated by the time that is passed in, as RFC 6347 section 4.2.4.1 has it: after 1, 2, 4, … 60 seconds.
 """
 
+import _ssl
 import heapq
 import itertools
 import random
@@ -10,7 +11,6 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-import _ssl
 from cffi import FFI
 
 from custom_components.lwm2m.dtls.association import NetworkPath
@@ -19,16 +19,29 @@ from custom_components.lwm2m.dtls.events import Data, Event
 
 DECLARATIONS = """
 typedef struct ssl_ctx_st SSL_CTX; typedef struct ssl_st SSL; typedef struct ssl_method_st SSL_METHOD;
-typedef struct bio_st BIO; typedef struct bio_method_st BIO_METHOD; typedef struct evp_pkey_st EVP_PKEY; typedef struct x509_st X509;
+typedef struct bio_st BIO;
+typedef struct bio_method_st BIO_METHOD;
+typedef struct evp_pkey_st EVP_PKEY;
+typedef struct x509_st X509;
 const SSL_METHOD *DTLS_client_method(void); SSL_CTX *SSL_CTX_new(const SSL_METHOD *); void SSL_CTX_free(SSL_CTX *);
-uint64_t SSL_CTX_set_options(SSL_CTX *, uint64_t); long SSL_CTX_ctrl(SSL_CTX *, int, long, void *); long SSL_ctrl(SSL *, int, long, void *);
+uint64_t SSL_CTX_set_options(SSL_CTX *, uint64_t);
+long SSL_CTX_ctrl(SSL_CTX *, int, long, void *);
+long SSL_ctrl(SSL *, int, long, void *);
 int SSL_CTX_set_cipher_list(SSL_CTX *, const char *); void SSL_CTX_set_security_level(SSL_CTX *, int);
-void SSL_CTX_set_psk_client_callback(SSL_CTX *, unsigned int (*)(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int));
+void SSL_CTX_set_psk_client_callback(SSL_CTX *, unsigned int
+    (*)(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int));
 int SSL_CTX_set1_server_cert_type(SSL_CTX *, const unsigned char *, size_t);
 int SSL_CTX_set1_client_cert_type(SSL_CTX *, const unsigned char *, size_t);
-int SSL_CTX_use_PrivateKey_file(SSL_CTX *, const char *, int); int SSL_CTX_use_certificate_chain_file(SSL_CTX *, const char *);
-SSL *SSL_new(SSL_CTX *); void SSL_free(SSL *); void SSL_set_bio(SSL *, BIO *, BIO *); void SSL_set_connect_state(SSL *);
-int SSL_do_handshake(SSL *); int SSL_read(SSL *, void *, int); int SSL_write(SSL *, const void *, int); int SSL_shutdown(SSL *);
+int SSL_CTX_use_PrivateKey_file(SSL_CTX *, const char *, int);
+int SSL_CTX_use_certificate_chain_file(SSL_CTX *, const char *);
+SSL *SSL_new(SSL_CTX *);
+void SSL_free(SSL *);
+void SSL_set_bio(SSL *, BIO *, BIO *);
+void SSL_set_connect_state(SSL *);
+int SSL_do_handshake(SSL *);
+int SSL_read(SSL *, void *, int);
+int SSL_write(SSL *, const void *, int);
+int SSL_shutdown(SSL *);
 int SSL_get_error(const SSL *, int); void DTLS_set_timer_cb(SSL *, unsigned int (*)(SSL *, unsigned int));
 int SSL_renegotiate(SSL *); int SSL_CTX_set_tlsext_max_fragment_length(SSL_CTX *, uint8_t);
 void ERR_clear_error(void);

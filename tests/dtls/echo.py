@@ -1,4 +1,4 @@
-"""A small echo server over an endpoint, for peers that are real programs: one socket, one timer, the loop's own clock."""
+"""A small echo server over an endpoint, for peers that are real programs: one socket and one timer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -8,7 +8,7 @@ import pytest
 from custom_components.lwm2m.dtls.association import AssociationClosedError, NetworkPath, RecordTooLargeError
 from custom_components.lwm2m.dtls.endpoint import make_endpoint
 from custom_components.lwm2m.dtls.events import Closed, Data, Opened, Refused
-from custom_components.lwm2m.dtls.openssl import endpoint as openssl_endpoint, handshake as openssl_handshake
+from custom_components.lwm2m.dtls.openssl import endpoint as openssl_endpoint, ffi as openssl_ffi
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
 from custom_components.lwm2m.dtls.record import split
 from custom_components.lwm2m.dtls.sealed import SealedAssociation
@@ -697,7 +697,7 @@ def test_no_ssl_object_is_left(pki: Pki, connect: Connect, monkeypatch: pytest.M
     made = make_endpoint(AnyDevice(), trust_anchors=[pki.der("ca")], engine="openssl")
     assert isinstance(made, OpenSSLEndpoint)
     alive: set[int] = set()
-    ffi = openssl_handshake.ffi
+    ffi = openssl_ffi.ffi
 
     class Counting:
         def __getattr__(self, name: str) -> object:
@@ -713,7 +713,7 @@ def test_no_ssl_object_is_left(pki: Pki, connect: Connect, monkeypatch: pytest.M
 
             return ffi.gc(pointer, free)
 
-    monkeypatch.setattr(openssl_handshake, "ffi", Counting())
+    monkeypatch.setattr("custom_components.lwm2m.dtls.openssl.handshake.ffi", Counting())
     network = Network(made)
     for number, mode in enumerate(MODES):
         open_one(network, connect(mode, number))

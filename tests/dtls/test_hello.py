@@ -162,7 +162,7 @@ def test_a_cookie_is_good_for_its_own_path_and_hello_only(psk_hello: bytes, raw_
     jar, hello = CookieJar(), parse(psk_hello)
     cookie = jar.make(PATH, hello, 0.0)
 
-    def answer(cookie: bytes, source: bytes = psk_hello) -> bool:
+    def answer(cookie: bytes, source: bytes = psk_hello, path: NetworkPath = PATH, now: float = 1.0) -> bool:
         body = split(source)[0].body
         with_cookie = body[12:47] + bytes([len(cookie)]) + cookie + body[48:]
         size = len(with_cookie).to_bytes(3)
@@ -171,7 +171,6 @@ def test_a_cookie_is_good_for_its_own_path_and_hello_only(psk_hello: bytes, raw_
         assert again.cookie == cookie
         return jar.valid(path, again, now)
 
-    path, now = PATH, 1.0
     assert answer(cookie)
     assert not answer(cookie[:-1] + bytes([cookie[-1] ^ 1]))
     assert not answer(cookie[:-1])
@@ -181,12 +180,9 @@ def test_a_cookie_is_good_for_its_own_path_and_hello_only(psk_hello: bytes, raw_
         NetworkPath(("192.0.2.1", 5684), PATH.local),
         NetworkPath(("192.0.2.3", 5683), PATH.local),
     ):
-        assert not answer(cookie)
-    path = PATH
-    now = 1.5 * COOKIE_PERIOD
-    assert answer(cookie), "the key before is still good"
-    now = 2.6 * COOKIE_PERIOD
-    assert not answer(cookie)
+        assert not answer(cookie, path=path)
+    assert answer(cookie, now=1.5 * COOKIE_PERIOD), "the key before is still good"
+    assert not answer(cookie, now=2.6 * COOKIE_PERIOD)
     assert not CookieJar().valid(PATH, hello, 0.0)
 
 

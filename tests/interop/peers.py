@@ -36,7 +36,7 @@ def version(program: str) -> str:
 
 @dataclass(frozen=True)
 class Peer:
-    """A client program: `name` for a test id, `program` as it is found on PATH, `echoes` if it sends what it is typed."""
+    """A client program: `name` for a test id, `program` as found on PATH, `echoes` if it sends what it is typed."""
 
     name: str
     program: str

@@ -1,4 +1,4 @@
-"""Every suite and security mode with every independent client that can do it: suite × mode × peer."""
+"""Every suite and security mode with every independent client that can do it: suite by mode by peer."""
 
 from collections.abc import Callable
 
@@ -35,8 +35,10 @@ type Row = tuple[str, SecurityMode, Peer, str, Command]
 def rows() -> list[Row]:
     made: list[Row] = []
     for peer in (S_CLIENT, S_CLIENT_NEWEST):
-        for suite in (PSK_CCM, PSK_CBC):
-            made.append((suite, SecurityMode.PSK, peer, "", peers.s_client_psk(OPENSSL_NAMES[suite])))
+        made += [
+            (suite, SecurityMode.PSK, peer, "", peers.s_client_psk(OPENSSL_NAMES[suite]))
+            for suite in (PSK_CCM, PSK_CBC)
+        ]
         made.append((PSK_CBC, SecurityMode.PSK, peer, "no-etm", peers.s_client_psk(OPENSSL_NAMES[PSK_CBC], "-no_etm")))
         for suite in (ECDSA_CCM, ECDSA_CBC):
             command = peers.s_client_certificate(
@@ -45,8 +47,10 @@ def rows() -> list[Row]:
             made.append((suite, SecurityMode.CERTIFICATE, peer, "", command))
         command = peers.s_client_certificate(OPENSSL_NAMES[ECDSA_CBC], "-no_etm")
         made.append((ECDSA_CBC, SecurityMode.CERTIFICATE, peer, "no-etm", command))
-    for suite in (ECDSA_CCM, ECDSA_CBC):
-        made.append((suite, SecurityMode.RPK, S_CLIENT_NEWEST, "", peers.s_client_raw(OPENSSL_NAMES[suite])))
+    made += [
+        (suite, SecurityMode.RPK, S_CLIENT_NEWEST, "", peers.s_client_raw(OPENSSL_NAMES[suite]))
+        for suite in (ECDSA_CCM, ECDSA_CBC)
+    ]
     ccm = OPENSSL_NAMES[ECDSA_CCM]
     extra = {
         "p384": (SecurityMode.RPK, peers.s_client_raw(ccm, name="client384")),
@@ -65,8 +69,7 @@ def rows() -> list[Row]:
     for name in ("client384", "client-chain", "client-san", "pinned"):
         command = peers.s_client_certificate(ccm, "-cert_chain", f"{{pki}}/{name}.pem", name=name)
         made.append((ECDSA_CCM, SecurityMode.CERTIFICATE, S_CLIENT, name, command))
-    for suite in (PSK_CCM, PSK_CBC):
-        made.append((suite, SecurityMode.PSK, GNUTLS, "", peers.gnutls_psk(_gnutls(suite))))
+    made += [(suite, SecurityMode.PSK, GNUTLS, "", peers.gnutls_psk(_gnutls(suite))) for suite in (PSK_CCM, PSK_CBC)]
     made.append(
         (
             PSK_CBC,
@@ -90,7 +93,7 @@ def rows() -> list[Row]:
 
 
 def constrained_rows() -> list[Row]:
-    """What the constrained engine can do. It sends no renegotiation info (RFC 5746), which OpenSSL must be told to take."""
+    """What the constrained engine can do. It sends no renegotiation info, which OpenSSL must be told to take."""
     command = peers.s_client_psk(OPENSSL_NAMES[PSK_CCM], "-legacy_server_connect")
     psk = peers.coap_client("-k", "secretPSK", "-u", "Client_identity")
     return [

@@ -80,15 +80,19 @@ def rows() -> list[Row]:
     ]
     for cipher, more in ((PSK_CCM, ()), (PSK_CBC, ()), (PSK_CBC, ("-no_etm",))):
         name = "-".join(("wrong-key", cipher, *more))
-        for peer in (S_CLIENT, S_CLIENT_NEWEST):
-            made.append((Reason.WRONG_KEY, name, peer, peers.s_client_psk(cipher, *more, key=bytes(16))))
-    for cipher in ("PSK-AES256-CBC-SHA384", "PSK-AES128-GCM-SHA256"):
-        made.append((Reason.NO_PERMITTED_SUITE, cipher, S_CLIENT, peers.s_client_psk(cipher)))
-    for cipher in (
-        *("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256", "AES128-SHA"),
-        *("ECDHE-ECDSA-NULL-SHA", "AECDH-AES128-SHA"),
-    ):
-        made.append((Reason.NO_PERMITTED_SUITE, cipher, S_CLIENT, peers.s_client_certificate(cipher)))
+        command = peers.s_client_psk(cipher, *more, key=bytes(16))
+        made += [(Reason.WRONG_KEY, name, peer, command) for peer in (S_CLIENT, S_CLIENT_NEWEST)]
+    made += [
+        (Reason.NO_PERMITTED_SUITE, cipher, S_CLIENT, peers.s_client_psk(cipher))
+        for cipher in ("PSK-AES256-CBC-SHA384", "PSK-AES128-GCM-SHA256")
+    ]
+    made += [
+        (Reason.NO_PERMITTED_SUITE, cipher, S_CLIENT, peers.s_client_certificate(cipher))
+        for cipher in (
+            *("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256", "AES128-SHA"),
+            *("ECDHE-ECDSA-NULL-SHA", "AECDH-AES128-SHA"),
+        )
+    ]
     for size, group in (("224", "P-224"), ("192", "P-192")):
         command = peers.s_client_certificate(CCM, "-groups", f"P-256:{group}", name=f"client{size}")
         made.append((Reason.KEY_TOO_SMALL, f"certificate-p{size}", S_CLIENT, command))

@@ -1,4 +1,4 @@
-"""A client on DTLSSocket (tinydtls): `tinydtls_client.py PORT IDENTITY HEXKEY`; sends "hi" and prints what comes back."""
+"""A client on DTLSSocket: `tinydtls_client.py PORT IDENTITY HEXKEY`; sends "hi" and prints what comes back."""
 
 import select
 import socket

@@ -33,7 +33,7 @@ class RecordTooLargeError(ValueError):
 
 
 class FinalFlight:
-    """Our last flight, kept until data comes: it is sent again, the same bytes, when the peer's Finished comes again."""
+    """Our last flight, kept until data comes: sent again, the same bytes, when the peer's Finished comes again."""
 
     __slots__ = ("_sent_at", "datagrams", "finished")
 

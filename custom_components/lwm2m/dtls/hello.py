@@ -1,4 +1,4 @@
-"""A ClientHello before any state exists: strict parse, cookie, HelloVerifyRequest and alert (RFC 6347 section 4.2.1)."""
+"""A ClientHello before any state exists: strict parse, cookie and answers (RFC 6347 section 4.2.1)."""
 
 import hmac
 import os

@@ -1,9 +1,10 @@
-"""DTLS 1.2 records standing alone: header parse, replay window, key derivation, sealing and opening (RFC 6347 section 4.1)."""
+"""DTLS 1.2 records: header parse, replay window, key derivation, sealing and opening (RFC 6347 section 4.1)."""
 
 import hmac
 import os
 import struct
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import NamedTuple, override
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -34,6 +35,7 @@ class Record(NamedTuple):
 
     @property
     def whole(self) -> bytes:
+        """The record as it was on the wire."""
         return self.header + self.body
 
 
@@ -96,17 +98,21 @@ def prf(hash_name: str, secret: bytes, label: bytes, seed: bytes, length: int) -
     return out[:length]
 
 
-class Direction(Protocol):
+class Direction(ABC):
     """The keys of one direction. `sequence` is the 8 bytes of epoch and sequence number."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def seal(self, content_type: int, sequence: bytes, data: bytes) -> bytes:
         """The record body that protects `data`."""
 
+    @abstractmethod
     def open(self, content_type: int, sequence: bytes, body: bytes) -> bytes | None:
         """The data of a record body, or None when it does not authenticate."""
 
 
-class Aead:
+class Aead(Direction):
     """AES-CCM and AES-GCM: 4 bytes of nonce from the key block, 8 explicit (RFC 6655, RFC 5288)."""
 
     __slots__ = ("cipher", "salt", "tag")
@@ -116,10 +122,12 @@ class Aead:
         self.salt = salt
         self.tag = tag
 
+    @override
     def seal(self, content_type: int, sequence: bytes, data: bytes) -> bytes:
         aad = sequence + _TYPE_AND_VERSION[content_type] + len(data).to_bytes(2)
         return sequence + self.cipher.encrypt(self.salt + sequence, data, aad)
 
+    @override
     def open(self, content_type: int, sequence: bytes, body: bytes) -> bytes | None:
         length = len(body) - 8 - self.tag
         if not 0 <= length <= MAX_PLAINTEXT:
@@ -131,7 +139,7 @@ class Aead:
             return None
 
 
-class ChaCha:
+class ChaCha(Direction):
     """ChaCha20-Poly1305: the nonce is the key block's 12 bytes, exclusive-or with the sequence number (RFC 7905)."""
 
     __slots__ = ("cipher", "iv")
@@ -143,10 +151,12 @@ class ChaCha:
     def _nonce(self, sequence: bytes) -> bytes:
         return (self.iv ^ int.from_bytes(sequence)).to_bytes(12)
 
+    @override
     def seal(self, content_type: int, sequence: bytes, data: bytes) -> bytes:
         aad = sequence + _TYPE_AND_VERSION[content_type] + len(data).to_bytes(2)
         return self.cipher.encrypt(self._nonce(sequence), data, aad)
 
+    @override
     def open(self, content_type: int, sequence: bytes, body: bytes) -> bytes | None:
         length = len(body) - 16
         if not 0 <= length <= MAX_PLAINTEXT:
@@ -158,7 +168,7 @@ class ChaCha:
             return None
 
 
-class Cbc:
+class Cbc(Direction):
     """AES-CBC with encrypt-then-MAC (RFC 7366)."""
 
     __slots__ = ("hash", "key", "mac", "tag")
@@ -169,6 +179,7 @@ class Cbc:
         self.hash = hash_name
         self.tag = len(mac)
 
+    @override
     def seal(self, content_type: int, sequence: bytes, data: bytes) -> bytes:
         padding = 15 - len(data) % 16
         iv = os.urandom(16)
@@ -176,6 +187,7 @@ class Cbc:
         sealed = iv + encryptor.update(data + bytes([padding]) * (padding + 1)) + encryptor.finalize()
         return sealed + self._digest(content_type, sequence, sealed)
 
+    @override
     def open(self, content_type: int, sequence: bytes, body: bytes) -> bytes | None:
         sealed = body[: -self.tag]
         if len(sealed) < 32 or len(sealed) % 16 or len(sealed) > MAX_PLAINTEXT + 512:
@@ -201,16 +213,18 @@ class Cbc:
 
 
 class MacThenEncrypt(Cbc):
-    """AES-CBC as RFC 5246 section 6.2.3.2 has it. Only to look once whether a Finished was made with our key:
+    """AES-CBC as RFC 5246 section 6.2.3.2 has it, only to look once whether a Finished was made with our key.
 
-    opening records of a peer's choice this way would be a padding oracle, so such associations stay in OpenSSL.
+    To open records of a peer's choice this way would be a padding oracle: such associations stay in OpenSSL.
     """
 
     __slots__ = ()
 
+    @override
     def seal(self, content_type: int, sequence: bytes, data: bytes) -> bytes:
         raise NotImplementedError
 
+    @override
     def open(self, content_type: int, sequence: bytes, body: bytes) -> bytes | None:
         if len(body) < 32 + self.tag or len(body) % 16 or len(body) > MAX_PLAINTEXT + 512:
             return None

@@ -27,7 +27,7 @@ class SealedAssociation(Association):
         next_sequence: int = 0,
         finished: int | None = None,
     ) -> None:
-        """`keys`: (peer's, our) write keys. `finished`: sequence number of the peer's Finished, which was opened already."""
+        """`keys`: (peer's, our) write keys. `finished`: sequence number of the peer's Finished, opened already."""
         super().__init__(path, identity, suite, opened_at)
         self._receive, self._send = keys
         self._window = Window()

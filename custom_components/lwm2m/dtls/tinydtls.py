@@ -223,7 +223,7 @@ class TinyDTLSEndpoint(Endpoint):
             self._end(path, now)
 
     def _begin(self, path: NetworkPath, now: float) -> None:
-        """tinydtls took a hello: it holds state now, and has forgotten an older association of this path."""
+        """Note that tinydtls took a hello: it holds state now, and has forgotten an older association of this path."""
         old = self._live.pop(path, None)
         if old is not None:
             self._events.append(Closed(old, "replaced"))
@@ -338,7 +338,7 @@ class TinyDTLSEndpoint(Endpoint):
 
 
 def _address(path: NetworkPath) -> tuple[str, int]:
-    """What tinydtls is told for a path: it knows no local addresses and no IPv4, so each path gets an address of its own."""
+    """What tinydtls is told for a path: it knows neither local addresses nor IPv4, so each gets one of its own."""
     digest = sha256(repr((path.peer, path.local)).encode()).digest()
     return str(IPv6Address(b"\xfd" + digest[:15])), int(path.peer[1])
 

@@ -43,6 +43,7 @@ class CipherSuite:
 
     @property
     def is_cbc(self) -> bool:
+        """Whether a record carries a MAC beside an AES-CBC ciphertext."""
         return self.cipher.endswith("_CBC")
 
     @property
@@ -57,6 +58,7 @@ class CipherSuite:
 
     @property
     def has_ecdhe(self) -> bool:
+        """Whether both sides need a common elliptic curve."""
         return self.key_exchange.startswith("ECDHE_")
 
 

@@ -1,4 +1,4 @@
-"""Names of TLS 1.2 cipher suites: number and IANA name from the TLS parameters registry, OpenSSL's name where it has one.
+"""Names of TLS 1.2 cipher suites: number and IANA name from the TLS parameters registry, and OpenSSL's if any.
 
 Rows are facts without a verdict; `cipher_suite.py` gives the verdict. Suites for DSS and SRP are left out: a number
 without a row is shown as hexadecimal.

@@ -61,6 +61,7 @@ class Psk:
 
     @property
     def mode(self) -> SecurityMode:
+        """The mode that such a peer uses."""
         return SecurityMode.PSK
 
     def __eq__(self, other: object) -> bool:
@@ -80,6 +81,7 @@ class RawPublicKey:
 
     @property
     def mode(self) -> SecurityMode:
+        """The mode that such a peer uses."""
         return SecurityMode.RPK
 
 
@@ -91,6 +93,7 @@ class Certificate:
 
     @property
     def mode(self) -> SecurityMode:
+        """The mode that such a peer uses."""
         return SecurityMode.CERTIFICATE
 
 

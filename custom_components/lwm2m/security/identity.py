@@ -30,10 +30,12 @@ class PskIdentity:
 
     @property
     def mode(self) -> SecurityMode:
+        """The mode that such a peer uses."""
         return SecurityMode.PSK
 
     @property
     def label(self) -> str:
+        """A short printable name for logs and pages."""
         return printable(self.identity)
 
 
@@ -45,10 +47,12 @@ class PublicKeyIdentity:
 
     @property
     def mode(self) -> SecurityMode:
+        """The mode that such a peer uses."""
         return SecurityMode.RPK
 
     @property
     def label(self) -> str:
+        """A short printable name for logs and pages."""
         return fingerprint(self.public_key)
 
 
@@ -63,10 +67,12 @@ class CertificateIdentity:
 
     @property
     def mode(self) -> SecurityMode:
+        """The mode that such a peer uses."""
         return SecurityMode.CERTIFICATE
 
     @property
     def label(self) -> str:
+        """A short printable name for logs and pages."""
         return printable(self.common_name) if self.common_name else fingerprint(self.certificate)
 
 
@@ -76,10 +82,12 @@ class NoSecurity:
 
     @property
     def mode(self) -> SecurityMode:
+        """The mode that such a peer uses."""
         return SecurityMode.NOSEC
 
     @property
     def label(self) -> str:
+        """A short printable name for logs and pages."""
         return ""
 
 

@@ -1,7 +1,8 @@
 """The key with which this server proves itself to devices, and its certificate chain."""
 
-import datetime
+import datetime as dt
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Self
 
 from cryptography import x509
@@ -50,7 +51,7 @@ class ServerIdentity:
         public_key = _spki(private_key)
         if certificates[0].public_key().public_bytes(*_SPKI) != public_key:
             raise CredentialError("the server certificate is not that of the server key")
-        for certificate, issuer in zip(certificates, certificates[1:], strict=False):
+        for certificate, issuer in pairwise(certificates):
             try:
                 certificate.verify_directly_issued_by(issuer)
             except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -73,8 +74,8 @@ class ServerIdentity:
             .issuer_name(name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
-            .not_valid_after(datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC))
+            .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+            .not_valid_after(dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(key, hashes.SHA256())

@@ -53,7 +53,7 @@ class Context:
         self._set_identity(server_identity)
         self._set_callbacks()
         self.set_trust_anchors(trust_anchors)
-        # One pair of datagram BIOs for all handshakes: filled and drained within each call, it holds nothing in between.
+        # One pair of datagram BIOs for all handshakes: filled and drained in each call, it holds nothing in between.
         self.incoming, self.outgoing = (
             ffi.gc(check(lib.BIO_new(lib.BIO_s_dgram_mem()), "a BIO"), lib.BIO_free) for _ in range(2)
         )
@@ -70,7 +70,7 @@ class Context:
         )
         lib.SSL_CTX_set_options(self.pointer, OP_NO_RENEGOTIATION | OP_COOKIE_EXCHANGE | OP_NO_TICKET | OP_NO_QUERY_MTU)
         self._control(CTRL_SET_SESSION_CACHE, 0)
-        # Level 1 and up would leave out CCM_8 (64 bits); what level 0 leaves open is closed by hand, here and in verify.py.
+        # Level 1 and up would leave out CCM_8 (64 bits); what level 0 leaves open is closed here and in verify.py.
         lib.SSL_CTX_set_security_level(self.pointer, 0)
         ciphers = ":".join(suite.openssl or "" for suite in self.policy.suites)
         check(lib.SSL_CTX_set_cipher_list(self.pointer, ciphers.encode()) == 1, f"the suites {ciphers}")

@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
+from typing import override
 
 from ...security.policy import Credentials, Policy, examine
 from ...security.refusal import Reason, Refusal
@@ -70,14 +71,17 @@ class OpenSSLEndpoint(Endpoint):
         self._context.set_trust_anchors(certificates)
 
     @property
+    @override
     def pending_handshakes(self) -> int:
         return len(self._pending)
 
+    @override
     def associations(self) -> Iterator[Association]:
         return iter(list(self._live.values()))
 
     # --- datagrams in -------------------------------------------------------------------------------------------
 
+    @override
     def receive_datagram(self, data: bytes, path: NetworkPath, now: float) -> None:
         association = self._live.get(path)
         if association is not None:
@@ -147,7 +151,7 @@ class OpenSSLEndpoint(Endpoint):
         self._step(handshake, handshake.start(), now)
 
     def _make_room(self, host: str) -> None:
-        """Let the oldest handshake go, of this host when it has too many, else of all: a flood cannot shut others out."""
+        """Let the oldest handshake go, of this host if it has too many, else of all: a flood shuts nobody out."""
         if self._pending_hosts[host] >= MAX_PENDING_PER_HOST:
             self._drop(next(h for h in self._pending.values() if str(h.path.peer[0]) == host))
         elif len(self._pending) >= MAX_PENDING:
@@ -184,7 +188,7 @@ class OpenSSLEndpoint(Endpoint):
 
     def _take_over(self, handshake: Handshake, now: float) -> None:
         identity, path = handshake.identity, handshake.path
-        assert identity is not None  # noqa: S101 - a handshake is done only with one
+        assert identity is not None  # a handshake is done only with one
         suite, keys, finished, held = handshake.suite, handshake.keys(), handshake.finished, handshake.held
         association: _Live
         if keys is not None and finished is not None and (not suite.is_cbc or handshake.encrypt_then_mac):
@@ -296,6 +300,7 @@ class OpenSSLEndpoint(Endpoint):
 
     # --- sending and closing ------------------------------------------------------------------------------------
 
+    @override
     def send(self, association: Association, data: bytes, now: float) -> None:
         del now
         path = association.path
@@ -306,6 +311,7 @@ class OpenSSLEndpoint(Endpoint):
         elif isinstance(association, KeptAssociation):
             self._send_all(association.seal(data), path)
 
+    @override
     def close(self, association: Association, now: float) -> None:
         del now
         live = self._live.get(association.path)
@@ -317,6 +323,7 @@ class OpenSSLEndpoint(Endpoint):
             self._say_goodbye(live)
         self._forget(live)
 
+    @override
     def close_all(self, now: float) -> None:
         super().close_all(now)
         for handshake in list(self._pending.values()):
@@ -341,12 +348,14 @@ class OpenSSLEndpoint(Endpoint):
         if len(self._timers) > 4 * MAX_PENDING:
             self._timers = sorted(entry for entry in self._timers if entry[2].ssl is not None)
 
+    @override
     def next_timer(self) -> float | None:
         timers = self._timers
         while timers and timers[0][2].ssl is None:
             heappop(timers)
         return timers[0][0] if timers else None
 
+    @override
     def handle_timer(self, now: float) -> None:
         while (when := self.next_timer()) is not None and when <= now:
             handshake = heappop(self._timers)[2]

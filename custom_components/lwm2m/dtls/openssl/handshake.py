@@ -1,4 +1,4 @@
-"""One handshake: one SSL object, driven by datagrams and by our own retransmission timer, until it is done or failed."""
+"""One handshake: one SSL object, driven by datagrams and our own timer, until it is done or failed."""
 
 from typing import Literal
 
@@ -30,7 +30,7 @@ WANT_READ, WANT_WRITE = 2, 3
 
 
 class Renumbering:
-    """Gives every epoch-0 record that leaves a number of its own, so that a repeated flight is not taken for a replay."""
+    """Gives every epoch-0 record that leaves its own number: a repeated flight must not look like a replay."""
 
     __slots__ = ("_next",)
 

@@ -1,4 +1,4 @@
-"""An association that stays in OpenSSL: CBC without encrypt-then-MAC, whose records only OpenSSL opens in constant time."""
+"""An association that stays in OpenSSL: CBC without encrypt-then-MAC, which must be opened in constant time."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
 """A client's certificate or raw public key, looked at while its handshake runs: what it proves, or why it is refused.
 
-OpenSSL checks the signature of the handshake and the chain; that keys are large enough, that no SHA-1 is used and that a
-pinned certificate is valid is checked here, since the context runs at security level 0 and pinned ones skip the chain.
+OpenSSL checks the signature of the handshake and the chain. That keys are large enough, that no SHA-1 is used and that
+a pinned certificate is valid is checked here: the context runs at security level 0, and pinned ones skip the chain.
 """
 
 from cryptography import x509
