@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from custom_components.lwm2m.server.device import Device
 from tests.server.helpers import Bench, serving
 
 from .peer import RawDevice
@@ -21,3 +22,10 @@ async def device(bench: Bench) -> AsyncIterator[RawDevice]:
     """A socket connected to the NoSec port."""
     async with RawDevice.to(bench.server.coap_port) as raw:
         yield raw
+
+
+@pytest.fixture
+async def known(bench: Bench, device: RawDevice) -> Device:
+    """The server's side of the registered device."""
+    await device.registered()
+    return bench.server.devices["d"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 
@@ -158,3 +158,24 @@ class RawDevice(asyncio.DatagramProtocol):
         answer = await self.ask(register(query, payload))
         assert answer[:-8] == b"\x61\x41\x00\x01r\x82rd\x08"
         return answer[-8:].decode()
+
+
+def start[T](request: Awaitable[T]) -> asyncio.Task[T]:
+    async def run() -> T:
+        return await request
+
+    return asyncio.get_running_loop().create_task(run())
+
+
+async def observed(device: RawDevice) -> Received:
+    """Grant the next observation, whose first value is 20."""
+    request = await device.request()
+    assert request.options[0] == (6, b"")
+    device.send(request.answer(0x45, b"20", 0, observe=1))
+    return request
+
+
+def notification(
+    request: Received, sequence: int, payload: bytes, *, kind: int = NON, content_format: int | None = 0
+) -> bytes:
+    return message(kind, 0x45, 0x7000 + sequence, request.token, content(content_format, sequence), payload)
