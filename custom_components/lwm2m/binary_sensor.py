@@ -10,6 +10,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .device_runtime import LwM2MConfigEntry
 from .entity import LwM2MEntity
 from .mapping.descriptions import BinarySensorDescription
+from .status import ConnectivitySensor
 
 PARALLEL_UPDATES = 0
 
@@ -18,7 +19,9 @@ async def async_setup_entry(
     _hass: HomeAssistant, entry: LwM2MConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the binary sensors of a device, now and when it has more."""
-    entry.runtime_data.async_add_platform(Platform.BINARY_SENSOR, LwM2MBinarySensor, async_add_entities)
+    runtime = entry.runtime_data
+    async_add_entities([ConnectivitySensor(runtime)])
+    runtime.async_add_platform(Platform.BINARY_SENSOR, LwM2MBinarySensor, async_add_entities)
 
 
 class LwM2MBinarySensor(LwM2MEntity[BinarySensorDescription], BinarySensorEntity):

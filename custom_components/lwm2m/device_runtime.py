@@ -58,6 +58,8 @@ class DeviceRuntime:
         self._task: asyncio.Task[None] | None = None
         self._again = False
         self._wrong_keys = 0
+        self._listeners: list[Callable[[], None]] = []
+        self._stop_listening = [device.on_availability(self.async_tell), hub.on_state(self.async_tell)]
 
     @property
     def available(self) -> bool:
@@ -73,10 +75,24 @@ class DeviceRuntime:
 
     @callback
     def async_stop(self) -> None:
-        """Ask no more."""
+        """Ask no more, and listen no more."""
+        for stop in self._stop_listening:
+            stop()
         if self._task is not None:
             self._task.cancel()
             self._task = None
+
+    @callback
+    def on_status(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call back when what is known of the device as a whole may have changed; returns the way to end that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    @callback
+    def async_tell(self) -> None:
+        """Tell those who show what is known of the device as a whole, and whether it is there."""
+        for listener in tuple(self._listeners):
+            listener()
 
     @callback
     def async_registered(self) -> None:
@@ -90,10 +106,8 @@ class DeviceRuntime:
         if self._settled == set(self._instances()) and not self.behind:
             return
         self._task = self.entry.async_create_background_task(
-            self.hub.hass, self._interrogate(), f"lwm2m interrogate {self.endpoint}"
+            self.hub.hass, self._interrogate(), f"lwm2m interrogate {self.endpoint}", eager_start=False
         )
-        if self._task.done():
-            self._task = None
 
     @callback
     def async_wrong_key(self) -> None:

@@ -71,6 +71,12 @@ def async_withdraw(hass: HomeAssistant, identity: bytes) -> None:
 
 
 @callback
+def async_withdraw_all(hass: HomeAssistant) -> None:
+    """There is no server any more: nobody can be paired."""
+    hass.config_entries.flow.async_dismiss_discovery_flows(Caller, lambda _caller: True)
+
+
+@callback
 def async_withdraw_stale(hass: HomeAssistant, pending: Pending) -> None:
     """Take away the cards of devices that have been silent for a day."""
     oldest = time.time() - CARD_LIFE

@@ -82,6 +82,7 @@ class LwM2MEntity[D: Description](Entity):
         self._attr_translation_placeholders = dict(description.placeholders)
         self._attr_device_info = runtime.device_info
         self._bad_quality = False
+        self._was_available = False
 
     @property
     @override
@@ -104,9 +105,17 @@ class LwM2MEntity[D: Description](Entity):
         if description.quality is not None:
             self.async_on_remove(self.device.watch(description.quality, self._quality_changed))
             self._take_quality(description.quality)
-        self.async_on_remove(self.device.on_availability(self.async_write_ha_state))
-        self.async_on_remove(self.runtime.hub.on_state(self.async_write_ha_state))
+        self.async_on_remove(self.runtime.on_status(self._status_changed))
+        self._was_available = self.runtime.available
         self.take()
+
+    @callback
+    def _status_changed(self) -> None:
+        """Show that the device came or went; not where Home Assistant stops, and takes all of them with it."""
+        available = self.runtime.available
+        if available is not self._was_available and not self.hass.is_stopping:
+            self._was_available = available
+            self.async_write_ha_state()
 
     @callback
     def _value_changed(self, _path: Path) -> None:

@@ -29,6 +29,9 @@ SETUPS_AT_A_TIME = 4
 READS_AT_A_TIME = 4
 """Devices that are asked for all they have at the same time."""
 
+CONTACT_SHOWN_EVERY = timedelta(minutes=5)
+"""How old a device's last contact may be shown; each of its messages is too often."""
+
 CARDS_CHECKED_EVERY = timedelta(hours=1)
 
 
@@ -60,9 +63,11 @@ class Hub:
     async def async_start(self, listen: Listen) -> None:
         """Open the sockets; OSError if that cannot be done, EngineUnavailableError where there is no DTLS."""
         await self.server.start(listen.host, coaps_port=listen.port)
+        issues.async_constrained_engine(self.hass, self.server.engine_name or "")
         self._stop_listening = [
             self.server.subscribe(self._on_event, Registered, Updated, RefusedEvent, UnknownPeer),
             async_track_time_interval(self.hass, self._check_cards, CARDS_CHECKED_EVERY, cancel_on_shutdown=True),
+            async_track_time_interval(self.hass, self._tell_contacts, CONTACT_SHOWN_EVERY, cancel_on_shutdown=True),
         ]
         _LOGGER.info("Listening on port %s with %s", self.server.coaps_port, self.server.engine_name)
         self._tell()
@@ -118,9 +123,12 @@ class Hub:
             case Registered(device):
                 if (runtime := self.runtimes.get(device.endpoint)) is not None:
                     runtime.async_registered()
+                    runtime.async_tell()
             case Updated(device, objects_changed):
-                if (runtime := self.runtimes.get(device.endpoint)) is not None and (objects_changed or runtime.behind):
-                    runtime.async_registered()
+                if (runtime := self.runtimes.get(device.endpoint)) is not None:
+                    if objects_changed or runtime.behind:
+                        runtime.async_registered()
+                    runtime.async_tell()
             case RefusedEvent(_, refusal):
                 self._refused(refusal)
             case UnknownPeer(peer):
@@ -138,6 +146,11 @@ class Hub:
         discovery.async_withdraw_stale(self.hass, self.server.pending)
 
     @callback
+    def _tell_contacts(self, _now: datetime) -> None:
+        for runtime in self.runtimes.values():
+            runtime.async_tell()
+
+    @callback
     def async_waits_for(self, endpoint: str) -> bool:
         """Whether a flow waits for this device to prove a new key."""
         return any(candidate.expected_endpoint == endpoint for candidate in self.server.pending.candidates)
@@ -146,4 +159,6 @@ class Hub:
     def async_check_server_entry(self) -> None:
         """Tell the user where devices have no server to call, or tell no more; and tell those who wait for one."""
         issues.async_no_server(self.hass, missing=not self.has_server and bool(device_entries(self.hass)))
+        if not self.has_server:
+            discovery.async_withdraw_all(self.hass)
         self._tell()

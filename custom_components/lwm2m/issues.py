@@ -8,6 +8,7 @@ from .entry_data import device_entries, identity_of
 from .security.identity import printable
 
 _NO_SERVER = "no_server"
+_CONSTRAINED_ENGINE = "constrained_engine"
 
 
 @callback
@@ -24,6 +25,23 @@ def async_no_server(hass: HomeAssistant, *, missing: bool) -> None:
         )
     else:
         ir.async_delete_issue(hass, DOMAIN, _NO_SERVER)
+
+
+@callback
+def async_constrained_engine(hass: HomeAssistant, engine: str) -> None:
+    """Say that the server runs on the engine that knows one cipher suite only, or say it no more."""
+    if engine.startswith("tinydtls"):
+        ir.async_create_issue(
+            hass,
+            DOMAIN,
+            _CONSTRAINED_ENGINE,
+            is_fixable=False,
+            severity=ir.IssueSeverity.WARNING,
+            translation_key="constrained_engine",
+            translation_placeholders={"engine": engine},
+        )
+    else:
+        ir.async_delete_issue(hass, DOMAIN, _CONSTRAINED_ENGINE)
 
 
 @callback

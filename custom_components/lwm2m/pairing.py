@@ -84,10 +84,7 @@ class Pairing:
         if state is CandidateState.FAILED:
             return Outcome.REFUSED
         if self._told != (state, self._candidate.tries):
-            if state is CandidateState.WRONG_KEY:
-                return Outcome.WRONG_KEY
-            if state is CandidateState.PROVEN:
-                return Outcome.PROVEN
+            return Outcome.WRONG_KEY if state is CandidateState.WRONG_KEY else Outcome.PROVEN
         if not self._hub.has_server:
             return Outcome.NO_SERVER
         return Outcome.NO_ANSWER if self._now() >= self._deadline else Outcome.WAITING

@@ -75,12 +75,12 @@ async def test_ignored_and_not_any_more(hass: HomeAssistant, house: House, serve
 async def test_an_ignored_card_whose_device_is_gone(hass: HomeAssistant, house: House, server: MockConfigEntry) -> None:
     await house.device().start()
     card = await house.until_card()
+    await house.devices[0].vanish()
     await hass.config_entries.flow.async_init(
         DOMAIN,
         context={"source": SOURCE_IGNORE},
         data={"unique_id": card["context"]["unique_id"], "title": IDENTITY},
     )
-    await house.devices[0].vanish()
     for key in list(house.hub.server.pending.unknown):
         house.hub.server.pending.forget(key)
     ignored = next(entry for entry in hass.config_entries.async_entries(DOMAIN) if entry.source == SOURCE_IGNORE)

@@ -10,6 +10,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.lwm2m.entity import error_key
 from custom_components.lwm2m.protocol.errors import LwM2MError
+from custom_components.lwm2m.protocol.messages import Entry
 from custom_components.lwm2m.protocol.path import Path
 from custom_components.lwm2m.server import turns
 from tests.simulator import DeviceModel, Resource, SimulatedClient
@@ -314,6 +315,10 @@ async def test_a_bad_measurement_is_unavailable(house: House, entry: MockConfigE
     await house.until_value("/3303/0/5700", STATE_UNAVAILABLE)
     device.set("/3303/0/6042", 3)
     await house.until_value("/3303/0/5700", "21.5")
+    device.set("/3303/0/6042", 4)
+    values = house.hub.server.devices[ENDPOINT].values
+    await house.until(lambda: values[Path((3303, 0, 6042))] == 4)
+    assert house.value("/3303/0/5700") == "21.5"
 
 
 async def test_an_unchanged_value_writes_no_state(hass: HomeAssistant, house: House, entry: MockConfigEntry) -> None:
@@ -331,6 +336,34 @@ async def test_an_unchanged_value_writes_no_state(hass: HomeAssistant, house: Ho
     device.set("/3300/0/5700", 2.0, confirmable=True)
     await house.until_value("/3300/0/5700", "2.0")
     assert {event.data["entity_id"] for event in written} == {house.entity_id("/3300/0/5700")}
+
+
+async def test_what_looks_the_same_writes_no_state(hass: HomeAssistant, house: House, entry: MockConfigEntry) -> None:
+    """A device that writes the same in another way, such as 1 for true."""
+    await started(
+        house,
+        {
+            6: {0: {0: number(47), 1: number(9)}},
+            3200: {0: {5500: flag(True)}},
+            3201: {0: {5550: flag(True, "RW")}},
+            3203: {0: {5650: number(1, "RW")}},
+            3303: {0: {5700: number(1)}},
+            3311: {0: {5850: flag(True, "RW")}},
+            3338: {0: {5850: flag(True, "RW")}},
+            3341: {0: {5527: text("x", "RW")}},
+        },
+    )
+    paths = ("/6/0/0", "/3200/0/5500", "/3201/0/5550", "/3203/0/5650", "/3303/0/5700", "/3311/0/5850", "/3338/0/5850")
+    for path in (*paths, "/3341/0/5527"):
+        await house.until_known(path)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    written: list[Event[Any]] = []
+    hass.bus.async_listen(EVENT_STATE_CHANGED, written.append)
+    state = house.hub.server.devices[ENDPOINT].state
+    state.store([Entry(Path.parse(path), 47 if path == "/6/0/0" else 1) for path in paths])
+    state.store([Entry(Path.parse("/3341/0/5527"), "x\x00")])
+    await hass.async_block_till_done()
+    assert written == []
 
 
 async def test_values_of_the_wrong_type(house: House, entry: MockConfigEntry) -> None:
@@ -364,3 +397,13 @@ async def test_clients_of_several_makers(house: House, entry: MockConfigEntry, p
     assert house.value("/3201/0/5550") == "on"
     device.set("/3303/0/5700", 300.0)
     await house.until_value("/3303/0/5700", "300.0")
+
+
+async def test_what_can_only_be_written_shows_what_was_written(
+    house: House, entry: MockConfigEntry, everything_enabled: None
+) -> None:
+    device = await started(house, full_device(3393))
+    await house.until_value("/3393/0/118", "unknown")
+    await house.call("switch", "turn_on", "/3393/0/118")
+    assert device.get("/3393/0/118") is True
+    assert house.value("/3393/0/118") == "on"

@@ -228,6 +228,17 @@ async def test_a_given_up_flow_lets_nobody_in(hass: HomeAssistant, house: House,
     await house.until_card()
 
 
+async def test_a_waiting_flow_that_is_given_up(hass: HomeAssistant, house: House, server: MockConfigEntry) -> None:
+    device = house.device()
+    await device.start()
+    card = await house.until_card()
+    await device.vanish()
+    progress = await house.answer(card, {"key": KEY.hex()})
+    assert house.hub.server.pending.candidates
+    hass.config_entries.flow.async_abort(progress["flow_id"])
+    assert house.hub.server.pending.candidates == ()
+
+
 async def test_the_server_goes_while_the_flow_waits(hass: HomeAssistant, house: House, server: MockConfigEntry) -> None:
     device = house.device()
     await device.start()
