@@ -9,7 +9,7 @@ import sys
 
 from . import figures
 
-PROGRAMS = ("notification",)
+PROGRAMS = ("notification", "registration", "handshake")
 
 
 def main() -> int:

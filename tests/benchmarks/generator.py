@@ -316,6 +316,26 @@ class Generator:
         self.devices += new
         return {"connected": len(self.devices)}
 
+    def do_handshakes(self, port: int, count: int, cipher: str) -> dict[str, Any]:
+        """`count` handshakes one after the other, each from a port of its own, each closed before the next."""
+        for number in range(count):
+            client = Client(cipher, psk=(identity_of(number), KEY))
+            client.start(0.0)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.connect(("127.0.0.1", port))
+                sock.settimeout(PATIENCE)
+                while client.out or not client.connected:
+                    out, client.out = client.out, []
+                    for datagram in out:
+                        sock.send(datagram)
+                    if not client.connected:
+                        client.receive(sock.recv(2048), 0.0)
+                client.close()
+                sock.send(client.out.pop())
+                if client.dead or not sock.recv(2048):  # its own close_notify
+                    raise RuntimeError("a handshake failed")
+        return {"done": count}
+
     def _in_window(self, count: int, send: Callable[[Device], int], window: int = 16) -> None:
         waiting: list[tuple[Device, int]] = []
         for _ in range(count):

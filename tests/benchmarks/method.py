@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from statistics import median
 
 VOID_ABOVE = 0.05
+AGAIN = " (again)"
 
 type Window = Callable[[], Awaitable[int]]
 """Does the work of one window and returns how many operations that was; raises if not all were done."""
@@ -20,8 +21,10 @@ type Window = Callable[[], Awaitable[int]]
 class Comparison:
     """Microseconds of processor time per operation, by path, one a round."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = time.process_time_ns) -> None:
+        """`clock`: nanoseconds that were used."""
         self.rounds: list[dict[str, float]] = []
+        self._clock = clock
 
     async def run(self, paths: Mapping[str, Window], rounds: int) -> None:
         """Measure all paths `rounds` times, after one round that does not count."""
@@ -31,9 +34,15 @@ class Comparison:
             times = {}
             # The same path is not always the first after a pause.
             for name in order if number % 2 else reversed(order):
-                times[name] = await _measure(paths[name.removesuffix(AGAIN)])
+                times[name] = await self._measure(paths[name.removesuffix(AGAIN)])
             if number:
                 self.rounds.append(times)
+
+    async def _measure(self, window: Window) -> float:
+        gc.collect()
+        started = self._clock()
+        operations = await window()
+        return (self._clock() - started) / 1000 / operations
 
     def microseconds(self, path: str) -> float:
         """The median of a path."""
@@ -53,13 +62,3 @@ class Comparison:
     def valid(self) -> bool:
         """Whether they differ little enough for the ratios to mean something."""
         return self.drift <= VOID_ABOVE
-
-
-AGAIN = " (again)"
-
-
-async def _measure(window: Window) -> float:
-    gc.collect()
-    started = time.process_time_ns()
-    operations = await window()
-    return (time.process_time_ns() - started) / 1000 / operations
