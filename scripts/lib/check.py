@@ -162,16 +162,20 @@ async def turn_on(client: HassClient, device: devices.Device, steps: Steps) -> N
 
 
 async def leave_and_return(client: HassClient, device: devices.Device, steps: Steps) -> None:
-    """See a device's entities become unavailable when it deregisters, and available when it comes back."""
+    """See a device's resources become unavailable when it deregisters, and available when it comes back."""
+    resources = device.settings.endpoint + "/"  # what is said of the device as a whole stays
     entity_ids = [
-        id_ for unique, id_ in (await client.entity_ids(DOMAIN)).items() if unique.startswith(device.settings.endpoint)
+        entity_id
+        for unique_id, entity_id in (await client.entity_ids(DOMAIN)).items()
+        if unique_id.startswith(resources) and entity_id in client.states
     ]
-    shown = [entity_id for entity_id in entity_ids if entity_id in client.states]
+    if not entity_ids:
+        raise HassError(f"{device.settings.endpoint} has no entities")
     await device.tell("leave")
-    for entity_id in shown:
+    for entity_id in entity_ids:
         await client.until_state(entity_id, "unavailable")
-    steps.seen(f"the device has left: its {len(shown)} entities are unavailable")
+    steps.seen(f"the device has left: its {len(entity_ids)} entities are unavailable")
     await device.tell("return")
-    for entity_id in shown:
+    for entity_id in entity_ids:
         await client.until_state(entity_id, lambda state: state != "unavailable")
     steps.seen("the device is back: they are available")
