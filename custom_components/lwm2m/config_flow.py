@@ -237,7 +237,8 @@ class LwM2MConfigFlow(PairingFlow, domain=DOMAIN):
             if (error := await async_try(self.hass, listen_of(options), self.hass.data.get(DATA_HUB))) is None:
                 return self.async_update_reload_and_abort(entry, options=options)
             errors["base"] = error
-        form = self.add_suggested_values_to_schema(await async_server_form(self.hass), user_input or entry.options)
+        form = await async_server_form(self.hass, listen_of(entry.options).host)
+        form = self.add_suggested_values_to_schema(form, user_input or entry.options)
         return self.async_show_form(step_id="server_settings", data_schema=form, errors=errors, last_step=True)
 
     async def async_step_device_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -285,7 +286,7 @@ class LwM2MOptionsFlow(OptionsFlowWithReload):
             if (error := await async_try(self.hass, listen_of(options), self.hass.data.get(DATA_HUB))) is None:
                 return self.async_create_entry(data=options)
             errors["base"] = error
-        form = self.add_suggested_values_to_schema(
-            await async_server_form(self.hass), user_input or self.config_entry.options
-        )
+        options = self.config_entry.options
+        form = await async_server_form(self.hass, listen_of(options).host)
+        form = self.add_suggested_values_to_schema(form, user_input or options)
         return self.async_show_form(step_id="init", data_schema=form, errors=errors)

@@ -55,15 +55,13 @@ ENDPOINT_FORM: Form = vol.Schema({vol.Required(CONF_ENDPOINT): TEXT})
 EMPTY_FORM: Form = vol.Schema({})
 
 
-async def async_server_form(hass: HomeAssistant) -> Form:
-    """Return the form of the server's settings. An address that is not in the list may be typed."""
+async def async_server_form(hass: HomeAssistant, present: str = "") -> Form:
+    """Return the form of the server's settings. The address `present` may be kept, even where it is gone now."""
+    addresses = [ALL_INTERFACES, *await async_addresses(hass)]
+    if present and present not in addresses:
+        addresses.append(present)
     interface = SelectSelector(
-        SelectSelectorConfig(
-            options=[ALL_INTERFACES, *await async_addresses(hass)],
-            mode=SelectSelectorMode.DROPDOWN,
-            custom_value=True,
-            translation_key="interface",
-        )
+        SelectSelectorConfig(options=addresses, mode=SelectSelectorMode.DROPDOWN, translation_key="interface")
     )
     ports: Form = vol.Schema(
         {

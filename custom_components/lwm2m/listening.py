@@ -12,6 +12,8 @@ from .hub import Hub
 from .protocol.objects.registry import Registry
 from .server.server import Server
 
+LOOPBACK = "127.0.0.1"
+
 _ERRORS = {
     errno.EADDRINUSE: "port_in_use",
     errno.EACCES: "port_forbidden",
@@ -39,14 +41,14 @@ async def async_try(hass: HomeAssistant, listen: Listen, hub: Hub | None = None)
 
 
 async def async_addresses(hass: HomeAssistant) -> list[str]:
-    """Return the addresses of this machine that devices could call."""
+    """Return the addresses of this machine; the one that only its own programs can call comes last."""
     found: list[str] = []
     for adapter in await network.async_get_adapters(hass):
         found += [address["address"] for address in adapter["ipv4"]]
         found += [
             address["address"] for address in adapter["ipv6"] if not IPv6Address(address["address"]).is_link_local
         ]
-    return found
+    return list(dict.fromkeys([*found, LOOPBACK]))
 
 
 async def async_server_uri(hass: HomeAssistant, listen: Listen) -> str:

@@ -9,7 +9,7 @@ from homeassistant.components import network
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.data_entry_flow import FlowResultType, InvalidData
 from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -69,7 +69,7 @@ async def test_a_port_in_use(house: House) -> None:
 
 
 async def test_an_address_that_is_not_of_this_machine(house: House, free_port: int) -> None:
-    form = await house.answer(await house.start_flow(), ports(free_port, "192.0.2.1"))
+    form = await house.answer(await house.start_flow(), ports(free_port, "10.10.10.10"))
     assert form["errors"] == {"base": "no_such_address"}
 
 
@@ -141,7 +141,7 @@ async def test_reconfigure(hass: HomeAssistant, house: House, server: MockConfig
     context = {"source": SOURCE_RECONFIGURE, "entry_id": server.entry_id}
     form = await hass.config_entries.flow.async_init(DOMAIN, context=context)  # type: ignore[arg-type]
     assert form["step_id"] == "server_settings"
-    form = await house.answer(form, ports(free_port, "192.0.2.1"))
+    form = await house.answer(form, ports(free_port, "10.10.10.10"))
     assert form["errors"] == {"base": "no_such_address"}
     result = await house.answer(form, ports(free_port))
     assert result["type"] is FlowResultType.ABORT
@@ -149,6 +149,18 @@ async def test_reconfigure(hass: HomeAssistant, house: House, server: MockConfig
     await hass.async_block_till_done()
     assert house.port == free_port
     assert server.options == {"ports": {"port": free_port, "interface": "127.0.0.1"}}
+
+
+async def test_an_address_that_is_gone_may_be_kept(
+    hass: HomeAssistant, house: House, free_port: int, server: MockConfigEntry
+) -> None:
+    options = {"ports": {"port": free_port, "interface": "192.0.2.1"}}
+    hass.config_entries.async_update_entry(server, options=options)
+    form = await hass.config_entries.options.async_init(server.entry_id)
+    form = await hass.config_entries.options.async_configure(form["flow_id"], ports(free_port, "192.0.2.1"))
+    assert form["errors"] == {"base": "no_such_address"}
+    with pytest.raises(InvalidData):
+        await hass.config_entries.options.async_configure(form["flow_id"], ports(free_port, "192.0.2.2"))
 
 
 async def test_its_own_port_is_not_in_use(hass: HomeAssistant, house: House, free_port: int) -> None:
@@ -172,7 +184,7 @@ async def test_addresses(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -
         ]
 
     monkeypatch.setattr(network, "async_get_adapters", adapters)
-    assert await listening.async_addresses(hass) == ["192.0.2.7", "2001:db8::7"]
+    assert await listening.async_addresses(hass) == ["192.0.2.7", "2001:db8::7", "127.0.0.1"]
 
 
 async def test_uris(hass: HomeAssistant) -> None:
