@@ -18,7 +18,7 @@ from . import alert
 from .association import Association, AssociationClosedError, NetworkPath, RecordTooLargeError
 from .endpoint import Endpoint, EngineUnavailableError
 from .events import Closed, Data, Opened
-from .hello import CookieJar, HelloError, fatal_alert, hello_verify_request, is_client_hello, parse
+from .hello import CookieJar, Hello, HelloError, fatal_alert, hello_verify_request, is_client_hello, parse
 from .record import ALERT, HANDSHAKE, HEADER_LENGTH, is_record, split
 
 SUITE = BY_NAME["TLS_PSK_WITH_AES_128_CCM_8"]
@@ -37,18 +37,21 @@ _EVENT_CONNECTED = 0x01DE
 class TinyAssociation(Association):
     """An association whose keys tinydtls holds."""
 
-    __slots__ = ("session",)
+    __slots__ = ("address", "session")
 
-    def __init__(self, path: NetworkPath, identity: PskIdentity, opened_at: float, session: Any) -> None:
+    def __init__(self, path: NetworkPath, identity: PskIdentity, opened_at: float, handshake: _Pending) -> None:
         super().__init__(path, identity, SUITE, opened_at)
-        self.session = session
+        self.address = handshake.address
+        self.session = handshake.session
         self.max_payload = MAX_PAYLOAD
 
 
 class _Pending:
-    __slots__ = ("deadline", "identity", "session")
+    __slots__ = ("address", "deadline", "identity", "random", "session")
 
-    def __init__(self, session: Any, deadline: float) -> None:
+    def __init__(self, address: tuple[str, int], random: bytes, session: Any, deadline: float) -> None:
+        self.address = address
+        self.random = random
         self.session = session
         self.deadline = deadline
         self.identity: bytes | None = None
@@ -166,93 +169,137 @@ class TinyDTLSEndpoint(Endpoint):
             self._report(
                 path, Refusal(Reason.MALFORMED, "the datagram is too large for this engine"), now, proved=False
             )
-        elif (
-            (is_client_hello(data) and self._may_go_on(data, path, now)) or path in self._live or path in self._pending
-        ):
-            self._feed(data, path, now)
+        elif is_client_hello(data):
+            hello = self._permitted(data, path, now)
+            if hello is not None:
+                self._feed(data, path, self._handshake_address(path, hello.random), now, hello.random)
+        else:
+            self._receive_record(data, path, now)
 
-    def _may_go_on(self, data: bytes, path: NetworkPath, now: float) -> bool:
+    def _receive_record(self, data: bytes, path: NetworkPath, now: float) -> None:
+        """A record of a live association, which goes first, or of a handshake."""
+        live, pending = self._live.get(path), self._pending.get(path)
+        if live is not None and data[3:5] != b"\0\0":
+            self._feed(data, path, live.address, now)
+            if self._data or self._alert_received is not None:
+                return
+        if pending is not None:
+            self._feed(data, path, pending.address, now)
+        elif live is not None and data[3:5] == b"\0\0":
+            self._feed(data, path, live.address, now)
+
+    def _handshake_address(self, path: NetworkPath, random: bytes) -> tuple[str, int]:
+        """Where a hello goes: to its handshake if that runs already, else to an address that nothing uses."""
+        pending, live = self._pending.get(path), self._live.get(path)
+        if pending is not None and pending.random == random:
+            return pending.address
+        used = [state.address for state in (pending, live) if state is not None]
+        return next(address for which in range(3) if (address := _address(path, which)) not in used)
+
+    def _permitted(self, data: bytes, path: NetworkPath, now: float) -> Hello | None:
+        """The hello if its offer is permitted; else it is answered here."""
         try:
             hello = parse(data)
         except HelloError as error:
             self._report(
                 path, Refusal(Reason.MALFORMED, f"a ClientHello that cannot be taken: {error}"), now, proved=False
             )
-            return False
+            return None
         refusal = examine(hello.offer, self._policy)
         if refusal is None:
-            return True
+            return hello
         if not self._cookies.valid(path, hello, now):
             self._out.append((hello_verify_request(hello, self._cookies.make(path, hello, now)), path))
-            return False
+            return None
         number = alert.PROTOCOL_VERSION if refusal.reason is Reason.PROTOCOL_VERSION else alert.HANDSHAKE_FAILURE
         self._out.append((fatal_alert(hello, number), path))
         self._report(path, refusal, now, proved=True)
-        return False
+        return None
 
-    def _feed(self, data: bytes, path: NetworkPath, now: float) -> None:
-        address, port = _address(path)
+    def _feed(self, data: bytes, path: NetworkPath, address: tuple[str, int], now: float, random: bytes = b"") -> None:
         self._said_hello = self._connected = False
         self._alert_received = self._alert_sent = None
         self._data.clear()
         self._store.forget()
-        pending = self._pending.get(path)
-        if pending is not None and len(identity := _identity_in(data)) > MAX_IDENTITY:
+        if path in self._pending and len(identity := _identity_in(data)) > MAX_IDENTITY:
             self._store.take_note(identity)
         self._current = path
         try:
-            self._dtls.handleMessageAddr(address, port, data)
+            self._dtls.handleMessageAddr(*address, data)
         finally:
             self._current = None
-        self._settle(path, now)
-
-    def _settle(self, path: NetworkPath, now: float) -> None:
-        """Act on what the callbacks noted."""
         if self._said_hello:
-            self._begin(path, now)
-        pending = self._pending.get(path)
-        if pending is not None and self._store.asked is not None:
+            self._begin(path, address, random, now)
+        pending, association = self._pending.get(path), self._live.get(path)
+        if pending is not None and pending.address == address:
+            self._settle_handshake(path, pending, now)
+        elif association is not None and association.address == address:
+            self._settle_association(association, now)
+
+    def _settle_handshake(self, path: NetworkPath, pending: _Pending, now: float) -> None:
+        """Act on what the callbacks noted."""
+        if self._store.asked is not None:
             pending.identity = self._store.asked
-        if pending is not None and self._connected:
-            self._open(path, pending, now)
-        association = self._live.get(path)
-        if association is not None and self._data:
+        if self._connected:
+            self._settle_association(self._open(path, pending, now), now)
+        elif self._alert_received is not None or self._alert_sent is not None:
+            self._drop(path)
+            self._report(path, self._failure(pending), now, proved=True)
+
+    def _settle_association(self, association: TinyAssociation, now: float) -> None:
+        """Act on what the callbacks noted."""
+        if self._data:
             association.last_received = now
             self._events.extend(Data(association, data) for data in self._data)
-        if self._alert_received is not None or (self._alert_sent is not None and pending is not None):
-            self._end(path, now)
+        if self._alert_received is not None:
+            self._forget(association)
+            self._events.append(Closed(association, alert.alert_name(self._alert_received)))
 
-    def _begin(self, path: NetworkPath, now: float) -> None:
-        """Note that tinydtls took a hello: it holds state now, and has forgotten an older association of this path."""
-        old = self._live.pop(path, None)
-        if old is not None:
-            self._events.append(Closed(old, "replaced"))
-        if path not in self._pending and len(self._pending) >= MAX_PENDING:
+    def _begin(self, path: NetworkPath, address: tuple[str, int], random: bytes, now: float) -> None:
+        """Note that tinydtls took a hello: it holds state now."""
+        pending = self._pending.get(path)
+        if pending is not None and pending.address == address:
+            return
+        if pending is not None:
+            self._drop(path)
+        elif len(self._pending) >= MAX_PENDING:
             self._drop(next(iter(self._pending)))
-        self._pending[path] = _Pending(self._new_session(*_address(path)), now + MAX_DURATION)
-        self._paths[_address(path)] = path
+        self._pending[path] = _Pending(address, random, self._new_session(*address), now + MAX_DURATION)
+        self._paths[address] = path
         if self._next_check is None:
             self._next_check = now + CHECK_INTERVAL
 
-    def _open(self, path: NetworkPath, pending: _Pending, now: float) -> None:
+    def _open(self, path: NetworkPath, pending: _Pending, now: float) -> TinyAssociation:
         del self._pending[path]
-        if len(self._live) >= MAX_ASSOCIATIONS:
+        old = self._live.get(path)
+        if old is not None:
+            self._forget(old)
+            self._reset(path, old.session, silent=True)
+            self._events.append(Closed(old, "replaced"))
+        elif len(self._live) >= MAX_ASSOCIATIONS:
             oldest = min(self._live.values(), key=_last_received)
             self.close(oldest, now)
             self._events.append(Closed(oldest, "too many associations"))
-        association = TinyAssociation(path, PskIdentity(pending.identity or b""), now, pending.session)
+        association = TinyAssociation(path, PskIdentity(pending.identity or b""), now, pending)
         self._live[path] = association
         self._events.append(Opened(association))
+        return association
 
-    def _end(self, path: NetworkPath, now: float) -> None:
-        association = self._live.pop(path, None)
-        if association is not None:
-            self._paths.pop(_address(path), None)
-            self._events.append(Closed(association, alert.alert_name(self._alert_received or 0)))
-        pending = self._pending.get(path)
-        if pending is not None:
-            self._drop(path)
-            self._report(path, self._failure(pending), now, proved=True)
+    def _forget(self, association: TinyAssociation) -> None:
+        del self._live[association.path]
+        self._paths.pop(association.address, None)
+
+    def _reset(self, path: NetworkPath, session: Any, *, silent: bool) -> None:
+        """Make tinydtls forget a peer; `silent`: without the alert that it would send."""
+        sent, noted = len(self._out), self._alert_sent
+        self._current = path
+        try:
+            self._dtls.resetPeer(session)
+        finally:
+            self._current = None
+        self._alert_sent = noted
+        if silent:
+            del self._out[sent:]
 
     def _failure(self, pending: _Pending) -> Refusal:
         identity = pending.identity
@@ -270,14 +317,8 @@ class TinyDTLSEndpoint(Endpoint):
     def _drop(self, path: NetworkPath) -> None:
         """Forget a handshake, here and in tinydtls, without a word to the peer."""
         pending = self._pending.pop(path)
-        self._paths.pop(_address(path), None)
-        sent = len(self._out)
-        self._current = path
-        try:
-            self._dtls.resetPeer(pending.session)
-        finally:
-            self._current = None
-        del self._out[sent:]
+        self._paths.pop(pending.address, None)
+        self._reset(path, pending.session, silent=True)
 
     # --- sending, closing, timers -------------------------------------------------------------------------------
 
@@ -299,13 +340,8 @@ class TinyDTLSEndpoint(Endpoint):
         """End an association with close_notify."""
         if self._live.get(association.path) is not association or not isinstance(association, TinyAssociation):
             return
-        del self._live[association.path]
-        self._paths.pop(_address(association.path), None)
-        self._current = association.path
-        try:
-            self._dtls.resetPeer(association.session)
-        finally:
-            self._current = None
+        self._forget(association)
+        self._reset(association.path, association.session, silent=False)
 
     def close_all(self, now: float) -> None:
         """End every association with close_notify and forget every handshake."""
@@ -337,9 +373,9 @@ class TinyDTLSEndpoint(Endpoint):
         self._next_check = now + CHECK_INTERVAL if self._pending else None
 
 
-def _address(path: NetworkPath) -> tuple[str, int]:
-    """What tinydtls is told for a path: it knows neither local addresses nor IPv4, so each gets one of its own."""
-    digest = sha256(repr((path.peer, path.local)).encode()).digest()
+def _address(path: NetworkPath, which: int) -> tuple[str, int]:
+    """What tinydtls is told for a path: it knows neither local addresses nor IPv4, so each gets three of its own."""
+    digest = sha256(repr((path.peer, path.local, which)).encode()).digest()
     return str(IPv6Address(b"\xfd" + digest[:15])), int(path.peer[1])
 
 

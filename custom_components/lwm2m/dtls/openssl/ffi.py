@@ -44,7 +44,7 @@ class Library:
                     continue
                 for name in dir(lib):
                     getattr(lib, name)
-            except (OSError, AttributeError) as error:
+            except (OSError, AttributeError, ffi.error) as error:
                 missing.append(str(error))
                 continue
             return cls(lib)
