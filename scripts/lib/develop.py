@@ -25,6 +25,9 @@ DEVICES = (
         make="plug", endpoint="urn:dev:ops:0A1B2C-SP16-2600074", identity="urn:dev:ops:0A1B2C-SP16-2600074"
     ),
     devices.Settings(make="light", endpoint="urn:dev:ops:0A1B2C-LC9-2600111", identity="lamp-hall"),
+    devices.Settings(make="weather", endpoint="urn:dev:ops:0A1B2C-WX3-2600148", identity="weather-roof"),
+    devices.Settings(make="meter", endpoint="urn:dev:ops:0A1B2C-EM7-2600185", identity="meter-cabinet"),
+    devices.Settings(make="motion", endpoint="urn:dev:ops:0A1B2C-MO1-2600222", identity="motion-stairs"),
 )
 
 

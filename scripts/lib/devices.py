@@ -89,7 +89,9 @@ async def running(python: Path, settings: Settings, *, port: int, log: Path) -> 
     call = ("--server", f"coaps://127.0.0.1:{port}", "--endpoint", settings.endpoint, "--device", settings.make)
     security = ("--identity", settings.identity, "--key", settings.key.hex())
     times = ("--lifetime", str(settings.lifetime), "--interval", str(settings.interval), "--retry", "1")
-    command = (str(python), "-m", "tests.simulator", *call, *security, *times)
+    # tinydtls is told nothing of a wrong key: it would wait for 20 s before its next call.
+    patience = ("--handshake-timeout", "5")
+    command = (str(python), "-m", "tests.simulator", *call, *security, *times, *patience)
     with log.open("ab") as errors:
         process = await processes.start(*command, cwd=ROOT, talks=True, log=errors)
     device = Device(settings, process)

@@ -38,6 +38,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--awake", type=float, metavar="SECONDS", help="queue mode: how long to listen after the last message")
     add("--confirmable", action=argparse.BooleanOptionalAction, help="send notifications as CON or NON")
     add("--retry", type=float, default=2.0, metavar="SECONDS", help="wait before another try")
+    add(
+        "--handshake-timeout",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="a handshake without an end is given up",
+    )
     add("--interval", type=float, default=5.0, metavar="SECONDS", help="time between changes of values; 0 for none")
     add("--time-scale", type=float, default=1.0, help="factor on the times of RFC 7252")
     add("--bind", metavar="HOST[:PORT]", help="local address")
@@ -59,6 +66,7 @@ def settings_of(options: argparse.Namespace, index: int) -> Settings:
         awake=options.awake,
         confirmable=options.confirmable,
         retry=options.retry,
+        handshake_timeout=options.handshake_timeout,
         time_scale=options.time_scale,
         bind=_address(options.bind),
     )
