@@ -137,7 +137,9 @@ class LwM2MConfigFlow(PairingFlow, domain=DOMAIN):
             if credential is not None and self._accept(credential, errors):
                 return await self._begin()
         uri = await self._uri()
-        form = self.add_suggested_values_to_schema(show_key_form(self._pairing.credential, uri), user_input)
+        form = self.add_suggested_values_to_schema(
+            show_key_form(self._endpoint or "", self._pairing.credential, uri), user_input
+        )
         return self.async_show_form(
             step_id="show_key",
             data_schema=form,

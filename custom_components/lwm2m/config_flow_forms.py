@@ -72,9 +72,14 @@ async def async_server_form(hass: HomeAssistant, present: str = "") -> Form:
     return vol.Schema({vol.Required(CONF_PORTS): section(ports, {"collapsed": False})})
 
 
-def show_key_form(credential: Psk, uri: str) -> Form:
+def show_key_form(endpoint: str, credential: Psk, uri: str) -> Form:
     """Return the form that shows a key: as text that can be selected and copied, and as a picture."""
-    settings = {"uri": uri, "identity": credential.identity.decode(errors="replace"), "key": credential.key.hex()}
+    settings = {
+        "uri": uri,
+        "endpoint": endpoint,
+        "identity": credential.identity.decode(errors="replace"),
+        "key": credential.key.hex(),
+    }
     return vol.Schema(
         {
             vol.Required(CONF_KEY, default=credential.key.hex()): TEXT,
