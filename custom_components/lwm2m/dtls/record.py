@@ -19,7 +19,7 @@ HEADER_LENGTH = 13
 VERSION = 0xFEFD
 MAX_PLAINTEXT = 16384
 WINDOW = 64
-_ALL_SEEN = (1 << WINDOW) - 1
+ALL_SEEN = (1 << WINDOW) - 1
 _TYPE_AND_VERSION = [bytes([content_type, 0xFE, 0xFD]) for content_type in range(256)]
 
 
@@ -82,7 +82,7 @@ class Window:
         """Note a fresh number as seen."""
         distance = sequence - self.top
         if distance > 0:
-            self.bits = (self.bits << distance | 1) & _ALL_SEEN if distance < WINDOW else 1
+            self.bits = (self.bits << distance | 1) & ALL_SEEN if distance < WINDOW else 1
             self.top = sequence
         else:
             self.bits |= 1 << -distance
