@@ -28,7 +28,7 @@ async def test_runs_until_it_is_stopped_and_goes_on_from_there(tmp_path: Path) -
         while "Ctrl-C" not in said and (line := await process.stdout.readline()):
             said += line.decode()
         assert f"http://127.0.0.1:{port}" in said, said
-        assert len(naming(f"127.0.0.1:{coaps_port}")) == said.count("identity") == 3
+        assert len(naming(f"127.0.0.1:{coaps_port}")) == said.count("identity") == 6
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
             assert answer.status == 200
         process.send_signal(number)
