@@ -288,7 +288,7 @@ class LwM2MOptionsFlow(OptionsFlowWithReload):
             if (error := await async_try(self.hass, listen_of(options), self.hass.data.get(DATA_HUB))) is None:
                 return self.async_create_entry(data=options)
             errors["base"] = error
-        options = self.config_entry.options
-        form = await async_server_form(self.hass, listen_of(options).host)
-        form = self.add_suggested_values_to_schema(form, user_input or options)
+        present = self.config_entry.options
+        form = await async_server_form(self.hass, listen_of(present).host)
+        form = self.add_suggested_values_to_schema(form, user_input or present)
         return self.async_show_form(step_id="init", data_schema=form, errors=errors)
