@@ -1,5 +1,6 @@
-"""An endpoint with known peers, and clients for every mode."""
+"""An endpoint with known peers, and clients for every mode. LWM2M_LIBSSL names another libssl for the endpoint."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,14 @@ def credentials() -> AnyDevice:
 
 @pytest.fixture
 def endpoint(pki: Pki, credentials: AnyDevice) -> OpenSSLEndpoint:
-    made = make_endpoint(credentials, Policy(), server_identity=SERVER, trust_anchors=[pki.der("ca")], engine="openssl")
+    made = make_endpoint(
+        credentials,
+        Policy(),
+        server_identity=SERVER,
+        trust_anchors=[pki.der("ca")],
+        engine="openssl",
+        library=os.environ.get("LWM2M_LIBSSL"),
+    )
     assert isinstance(made, OpenSSLEndpoint)
     return made
 

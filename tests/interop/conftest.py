@@ -1,5 +1,9 @@
-"""One set of keys for all interop tests, and an endpoint that knows them."""
+"""One set of keys for all interop tests, and an endpoint that knows them.
 
+LWM2M_LIBSSL names a libssl to run them with instead of this Python's own.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +54,7 @@ def endpoint(pki: Pki, known: KnownPeers) -> Callable[..., Endpoint]:
             server_identity=pki.server,
             trust_anchors=[pki.der("ca"), pki.der("ca224")],
             engine="tinydtls" if engine == "tinydtls" else "openssl",
+            library=os.environ.get("LWM2M_LIBSSL"),
             mtu=mtu,
         )
 
