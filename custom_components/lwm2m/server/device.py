@@ -43,8 +43,9 @@ class Device:
     """
 
     __slots__ = (
-        "_availability", "_available", "_heard_at", "_quota", "context", "definitions", "downlink", "endpoint",
-        "expected", "observations", "registration", "security", "state",
+        "_availability", "_available", "_dormant", "_heard_at", "_missed_at", "_objects", "_quota", "context",
+        "definitions", "downlink", "endpoint", "expected", "observations", "registration", "security", "state",
+        "surveyed",
     )  # fmt: skip
 
     def __init__(self, endpoint: str, context: Context) -> None:
@@ -53,15 +54,21 @@ class Device:
         self.expected = False
         """Somebody asked for this device by name: it stays when its registration ends."""
         self.registration: Registration | None = None
+        """The present one; also one of before a restart, under which the device has not called yet."""
         self.security: PeerSecurity | None = None
         """Of the association of the present registration, or of the last one."""
+        self.surveyed: set[Path] = set()
+        """Instances that were asked for all that they hold. Whoever asks keeps it; what is gone leaves it by itself."""
         self.definitions: DefinitionView = context.registry.view({})
         self._quota = Quota(PROVEN_LIMIT)
         self.state = Values(self._quota)
         self.observations = Observations(self)
         self._available = False
         self._availability: list[Callable[[], None]] = []
+        self._dormant = False
         self._heard_at: float | None = None
+        self._missed_at: float | None = None
+        self._objects: Mapping[Path, str] = {}
         self.downlink = Downlink(self)
 
     def __repr__(self) -> str:
@@ -82,7 +89,7 @@ class Device:
             return False
         if not registration.queue:
             return True
-        if self._heard_at is None or registration.peer.closed:
+        if self._heard_at is None or self._heard_at == self._missed_at or registration.peer.closed:
             return False
         return self.context.clock() - self._heard_at < self.context.settings.awake_window
 
@@ -92,9 +99,14 @@ class Device:
         return None if self._heard_at is None else self.context.wall() - (self.context.clock() - self._heard_at)
 
     @property
+    def heard_at(self) -> float | None:
+        """When it was heard last, by the server's clock."""
+        return self._heard_at
+
+    @property
     def objects(self) -> Mapping[Path, str]:
-        """Registered objects and object instances with the version of the object; empty when not registered."""
-        return MappingProxyType(self.registration.objects if self.registration is not None else {})
+        """Objects and object instances with the version of the object, of the present or the last registration."""
+        return MappingProxyType(self._objects)
 
     @property
     def root(self) -> tuple[str, ...]:
@@ -346,35 +358,55 @@ class Device:
     # -- called by the server
 
     def heard(self) -> None:
-        """The device gave a sign of life: it is awake now."""
+        """The device gave a sign of life: it is awake now, and available again if it was only the server that left."""
         self._heard_at = self.context.clock()
         turns = self.downlink.turns
         if turns.waiting:
             turns.pump()
-        if self.observations.needs_sync and self._available:
+        if not self._available:
+            if self._dormant:
+                self._dormant = False
+                self._set_available(True)
+                self.observations.sync()
+        elif self.observations.needs_sync:
             self.observations.sync()
 
     def unheard(self) -> None:
         """It did not answer: in queue mode it is asleep, whatever the awake window says."""
-        if self.registration is not None and self.registration.queue:
-            self._heard_at = None
+        self._missed_at = self._heard_at
 
     def begin(self, registration: Registration) -> None:
         """A registration was accepted, its 2.01 has yet to leave. Observations of a former one are forgotten."""
-        former = self.registration
         self.observations.ended()
+        self._dormant = False
         self.registration = registration
         self.security = registration.peer.security
         unproven = self.security.mode is SecurityMode.NOSEC
         self.state.count_towards(self.context.unproven if unproven else self._quota)
-        if former is None or former.lwm2m != registration.lwm2m:
+        formats = self.downlink.formats
+        if (formats.lwm2m, formats.named) != (registration.lwm2m, registration.content_formats):
             self.downlink.formats = Formats(registration.lwm2m, registration.content_formats)
         self.objects_changed()
 
     def objects_changed(self) -> None:
-        """The object list is another: definitions follow, values of instances that are gone are dropped."""
-        self.definitions = self.context.registry.view(self.objects)
+        """The registered objects may be others: definitions follow, values of instances that are gone are dropped."""
+        if self.registration is None or self.registration.objects == self._objects:
+            return
+        before, self._objects = self._objects, self.registration.objects
+        self.definitions = self.context.registry.view(self._objects)
         self.state.drop([path for path in self.state.values if not self.has(path)])
+        self.surveyed = {path for path in self.surveyed if before.get(path) == self._objects.get(path)}
+
+    def redefine(self) -> bool:
+        """The registry is another one; returns whether that says anything else of the objects of this device."""
+        before, self.definitions = self.definitions, self.context.registry.view(self._objects)
+        ids = {path[0] for path in self._objects}
+        changed = {number for number in ids if before.object(number) != self.definitions.object(number)}
+        if changed:
+            self.surveyed = {path for path in self.surveyed if path[0] not in changed}
+            for relation in self.observations:
+                relation.forget()
+        return bool(changed)
 
     def announce(self) -> None:
         """The 2.01 has left: requests may follow, and whoever waits for the device is told."""
@@ -382,9 +414,25 @@ class Device:
         self._set_available(True)
         self.observations.sync()
 
+    def restore(self, objects: Mapping[Path, str], security: PeerSecurity | None, heard_at: float | None) -> None:
+        """Take over what was known before a restart; `registration` comes by `suspend`. Only for a new device."""
+        self._objects = objects
+        self._heard_at = heard_at
+        self.security = security
+        self.definitions = self.context.registry.view(objects)
+
+    def suspend(self, registration: Registration) -> None:
+        """The server restarts, this registration goes on: the device is unavailable until it is heard again."""
+        self.registration = registration
+        self._dormant = True
+        self.observations.ended()
+        self.downlink.end()
+        self._set_available(False)
+
     def end(self) -> None:
         """The registration is gone: nothing can be asked any more, and what was asked ends with PeerGone."""
         self.registration = None
+        self._dormant = False
         self.observations.ended()
         self.downlink.end()
         self._set_available(False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from ..protocol import codes
 from ..protocol.content_format import ContentFormat, canonical
@@ -25,9 +26,11 @@ RESOURCE_LEVEL = 3
 class Formats:
     """What is known of one device. A level is the length of a path; resources and their instances are one level."""
 
-    __slots__ = ("_order", "_read", "_write", "composite")
+    __slots__ = ("_order", "_read", "_write", "composite", "lwm2m", "named")
 
     def __init__(self, lwm2m: str, named: Sequence[int] = ()) -> None:
+        self.lwm2m = lwm2m
+        self.named = tuple(named)
         usual = _OLD if lwm2m == "1.0" else _NEW
         first = {canonical(number) for number in named}
         preferred = [number for number in (SENML_CBOR, SENML_JSON, LWM2M_CBOR, TLV, JSON, TEXT) if number in first]
@@ -67,6 +70,11 @@ class Formats:
     def knows_write(self, level: int) -> bool:
         """Whether a format was seen to work for writing at this level."""
         return min(level, RESOURCE_LEVEL) in self._write
+
+    @property
+    def learned(self) -> tuple[Mapping[int, int | None], Mapping[int, int]]:
+        """By level, what was seen to work for reading and for writing."""
+        return MappingProxyType(self._read), MappingProxyType(self._write)
 
     def can_read(self, level: int, accept: int | None) -> None:
         """It answered a request with this Accept option (None: without one)."""

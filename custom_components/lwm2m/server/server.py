@@ -39,9 +39,10 @@ PEERS_PER_IDENTITY = 2
 class Server:
     """An LwM2M server on the running loop.
 
-    Credentials, devices and watchers may be set up before `start` and stay over `stop` and the next `start`,
-    registrations do not. `server_identity` is handed to the DTLS engine, `engine` chooses one by name, `limit` caps
-    registrations.
+    Credentials, devices and watchers may be set up before `start` and stay over `stop` and the next `start`. So do the
+    registrations of expected devices that have proven who they are: such a device is unavailable until it calls, and
+    may then go on with an Update, a Send or a new Register as it likes. `server_identity` is handed to the DTLS engine,
+    `engine` chooses one by name, `limit` caps registrations.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Server:
             nosec=None if coap_port is None else (host, coap_port),
         )
         self._endpoint = endpoint
+        self._arm()
 
     async def stop(self) -> None:
         """Say goodbye to all peers and close the ports; devices become unavailable, without an event each."""
@@ -133,7 +135,10 @@ class Server:
             self._timer.cancel()
             self._timer = None
         for registration in list(self.registrations):
-            self.end(registration)
+            if self._is_lasting(registration):
+                self._devices[registration.endpoint].suspend(registration)
+            else:
+                self.end(registration)
         self._endpoint = None
         await self._coap.stop()
         self._peers.clear()
@@ -172,6 +177,11 @@ class Server:
 
     # -- devices
 
+    def set_registry(self, registry: Registry) -> list[Device]:
+        """Use these object definitions from now on; returns the devices of whose objects they say anything else."""
+        self.context.registry = registry
+        return [device for device in self._devices.values() if device.redefine()]
+
     @property
     def devices(self) -> Mapping[str, Device]:
         """By endpoint: all that are registered, and all that were asked for by `device`."""
@@ -196,6 +206,34 @@ class Server:
         if device.registration is None and not device.expected:
             self._devices.pop(device.endpoint, None)
             device.state.release()
+
+    # -- registrations of before a restart
+
+    def _is_lasting(self, registration: Registration) -> bool:
+        """Whether whoever calls under this registration after a restart can be told to be the device that made it."""
+        endpoint, identity = registration.endpoint, registration.peer.security.identity
+        device = self._devices.get(endpoint)
+        if device is None or not device.expected or isinstance(identity, NoSecurity):
+            return False
+        return may_be(self.authorizer.credential(endpoint), identity, endpoint) is None
+
+    def resume(self, registration: Registration) -> bool:
+        """Let a registration of before a restart go on, of an expected device that has none; False where it cannot.
+
+        Its peer is one that is closed: the device is unavailable until it calls with the same identity.
+        """
+        endpoint = registration.endpoint
+        if (
+            not self._is_lasting(registration)
+            or self._devices[endpoint].registration is not None
+            or self.registrations.at(registration.location) is not None
+            or not self.registrations.has_room(endpoint, registration.owner, len(registration.objects))
+        ):
+            return False
+        self.registrations.add(registration)
+        self._devices[endpoint].suspend(registration)
+        self._arm()
+        return True
 
     # -- registrations (called by uplink.py)
 
@@ -252,9 +290,9 @@ class Server:
         self.emit(Expired(device))
 
     def _arm(self) -> None:
-        """One timer for all lifetimes; it is moved only towards the present."""
+        """One timer for all lifetimes, while running; it is moved only towards the present."""
         due = self.registrations.next_timer()
-        if due is None or (self._timer is not None and self._timer_at <= due):
+        if due is None or not self.running or (self._timer is not None and self._timer_at <= due):
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -329,8 +367,10 @@ class Server:
         if not self._forget_peer(peer):
             return
         identity = peer.security.identity
-        if (others := self._peers.get(identity)) and any(
-            registration.peer is peer for registration in self.registrations.of_owner(identity)
+        if (
+            self.running
+            and (others := self._peers.get(identity))
+            and any(registration.peer is peer for registration in self.registrations.of_owner(identity))
         ):
             self._redirect(identity, others[-1])
         candidate = self.candidate_of(peer)
