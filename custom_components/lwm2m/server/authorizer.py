@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..security.credential import Certificate, Credential, Psk, RawPublicKey
-from ..security.identity import CertificateIdentity, Identity, PskIdentity, PublicKeyIdentity
+from ..security.identity import CertificateIdentity, Identity, PskIdentity, PublicKeyIdentity, may_be
 from .errors import IdentityInUseError
 
 if TYPE_CHECKING:
     from ..coap.remote import Peer
+    from ..security.refusal import Refusal
     from .pending import Candidate
 
 type Changed = Callable[[str, Credential | None, Peer | None], None]
@@ -34,13 +35,18 @@ def _key_of(credential: Credential) -> bytes | None:
 
 
 class Authorizer:
-    """Implements `security.policy.Credentials`; all answers are immediate and change nothing but what is said here."""
+    """Implements `security.policy.Credentials`; all answers are immediate and change nothing but what is said here.
+
+    `open_to_authorities`: a certificate of a trusted CA also lets in endpoints that have nothing on file, under the
+    names that it carries.
+    """
 
     def __init__(self) -> None:
         self._credentials: dict[str, Credential] = {}
         self._endpoints: dict[bytes, str] = {}
         self._candidates: dict[bytes, Candidate] = {}
         self.on_change: Changed | None = None
+        self.open_to_authorities = False
 
     # -- what the user decides
 
@@ -134,8 +140,16 @@ class Authorizer:
         return None
 
     def _by_ca(self, endpoint: str) -> bool:
+        return self._credential_for(endpoint, by_certificate=True) == Certificate()
+
+    def _credential_for(self, endpoint: str, *, by_certificate: bool) -> Credential | None:
         credential = self._credentials.get(endpoint)
-        return isinstance(credential, Certificate) and credential.certificate is None
+        return Certificate() if credential is None and by_certificate and self.open_to_authorities else credential
+
+    def refusal(self, identity: Identity, endpoint: str) -> Refusal | None:
+        """Why whoever has proven this identity may not be this endpoint; None if it may."""
+        by_certificate = isinstance(identity, CertificateIdentity)
+        return may_be(self._credential_for(endpoint, by_certificate=by_certificate), identity, endpoint)
 
     # -- what a handshake asks (security.policy.Credentials)
 

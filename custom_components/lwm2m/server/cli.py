@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime as dt
 import logging
 import os
 import signal
@@ -15,13 +16,15 @@ from typing import TextIO
 from ..dtls.endpoint import EngineUnavailableError
 from ..protocol.errors import PathError
 from ..protocol.path import Path
-from ..security.credential import Psk
+from .cli_security import OptionError, Security, add_options, export_identity, read_options
 from .commands import Commands
 from .context import Settings
 from .errors import IdentityInUseError
 from .events import Deregistered, Event, Expired, Registered
 from .report import Report
 from .server import Server
+
+_LOGGER = logging.getLogger(__name__)
 
 _MAX_LINE = 1 << 20
 
@@ -37,14 +40,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--coaps-port", type=_port, default=5684, help="CoAP over DTLS (5684); 0 takes any free port")
     parser.add_argument("--coap-port", type=_port, help="NoSec, where any endpoint may register (off)")
-    parser.add_argument(
-        "--psk",
-        nargs=3,
-        action="append",
-        default=[],
-        metavar=("ENDPOINT", "IDENTITY", "HEXKEY"),
-        help="let this endpoint in; may be given several times",
-    )
+    add_options(parser)
     parser.add_argument(
         "--observe",
         type=_path,
@@ -55,12 +51,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--debug", action="store_true", help="log more to standard error")
     arguments = parser.parse_args(argv)
-    arguments.credentials = []
-    for endpoint, identity, key in arguments.psk:
-        try:
-            arguments.credentials.append((endpoint, Psk(identity.encode(), bytes.fromhex(key.replace(":", " ")))))
-        except ValueError as error:
-            parser.error(f"--psk {endpoint}: {error}")
+    try:
+        arguments.security = read_options(arguments, dt.datetime.now(dt.UTC))
+    except OptionError as error:
+        parser.error(str(error))
     return arguments
 
 
@@ -115,13 +109,28 @@ async def run(arguments: argparse.Namespace, lines: int, out: TextIO) -> int:
 
 
 async def _serve(arguments: argparse.Namespace, lines: int, report: Report, stop: asyncio.Event) -> int:
-    server = Server(settings=Settings(wait=None))
-    for endpoint, credential in arguments.credentials:
+    security: Security = arguments.security
+    server = Server(
+        settings=Settings(wait=None),
+        policy=security.policy,
+        server_identity=security.identity,
+        trust_anchors=security.trust_anchors,
+        engine=security.engine,
+    )
+    server.authorizer.open_to_authorities = bool(security.trust_anchors)
+    for endpoint, credential in security.credentials.items():
         server.device(endpoint)
         try:
             server.authorizer.set_credential(endpoint, credential)
         except IdentityInUseError as error:
-            return _fail(f"--psk {endpoint}: {error}")
+            return _fail(f"{endpoint}: {error}")
+    for warning in security.warnings:
+        _LOGGER.warning("%s", warning)
+    if arguments.export_identity is not None and security.identity is not None:
+        try:
+            export_identity(security.identity, arguments.export_identity)
+        except OSError as error:
+            return _fail(f"--export-identity: {error.filename}: {error.strerror}")
     server.subscribe(report)
     if arguments.observe:
         server.subscribe(Observer(arguments.observe), Registered, Deregistered, Expired)
@@ -129,6 +138,8 @@ async def _serve(arguments: argparse.Namespace, lines: int, report: Report, stop
         await server.start(arguments.host, coaps_port=arguments.coaps_port, coap_port=arguments.coap_port)
     except (OSError, EngineUnavailableError) as error:
         return _fail(f"The server cannot start: {error}")
+    if security.engine is None and (engine := server.engine_name or "").startswith("tinydtls"):
+        _LOGGER.warning("The engine is %s: only TLS_PSK_WITH_AES_128_CCM_8 is served", engine)
     report.listening(server)
     commands = Commands(server, report.write)
     loop = asyncio.get_running_loop()

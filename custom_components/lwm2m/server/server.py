@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,14 @@ from ..dtls.endpoint import Endpoint, EngineName, make_endpoint
 from ..protocol.objects.registry import Registry
 from ..security.credential import Credential
 from ..security.identity import NoSecurity, may_be
-from ..security.policy import Policy, Refusal
+from ..security.policy import Policy, Reason, Refusal
 from .authorizer import Authorizer
 from .context import Context, Settings
 from .device import Device
 from .events import Event, Expired, RefusedEvent
 from .pending import Candidate, CandidateState, Pending
 from .quota import UNPROVEN_LIMIT, Quota
+from .refusals import Refusals
 from .registrations import Registration, Registrations
 from .uplink import Uplink
 
@@ -41,8 +43,9 @@ class Server:
 
     Credentials, devices and watchers may be set up before `start` and stay over `stop` and the next `start`. So do the
     registrations of expected devices that have proven who they are: such a device is unavailable until it calls, and
-    may then go on with an Update, a Send or a new Register as it likes. `server_identity` is handed to the DTLS engine,
-    `engine` chooses one by name, `limit` caps registrations.
+    may then go on with an Update, a Send or a new Register as it likes. `server_identity` and
+    `trust_anchors` (DER certificates of CAs) are handed to the DTLS engine, `engine` chooses one by name, `limit` caps
+    registrations.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Server:
         registry: Registry | None = None,
         policy: Policy | None = None,
         server_identity: ServerIdentity | None = None,
+        trust_anchors: Iterable[bytes] = (),
         engine: EngineName | None = None,
         settings: Settings | None = None,
         limit: int = 10_000,
@@ -59,6 +63,7 @@ class Server:
     ) -> None:
         self._policy = policy or Policy()
         self._identity = server_identity
+        self._trust_anchors = tuple(trust_anchors)
         self._engine = engine
         self._listeners: dict[Callable[[Event], None], tuple[type, ...] | None] = {}
         self._by_kind: dict[type, tuple[Callable[[Event], None], ...]] = {}
@@ -83,9 +88,15 @@ class Server:
         self.registrations = Registrations(limit, self.context.unproven)
         self.authorizer = Authorizer()
         self.authorizer.on_change = self._credential_changed
+        self._refusals = Refusals(clock)
         self.pending = Pending(self.authorizer, clock=clock, wall=wall, emit=self.emit, end=self._end_candidate)
 
     # -- life
+
+    @property
+    def refusals(self) -> Counter[Reason]:
+        """How many handshakes and registrations were refused, by reason."""
+        return self._refusals.counts
 
     @property
     def running(self) -> bool:
@@ -120,7 +131,13 @@ class Server:
         """
         endpoint = None
         if coaps_port is not None:
-            endpoint = make_endpoint(self.authorizer, self._policy, server_identity=self._identity, engine=self._engine)
+            endpoint = make_endpoint(
+                self.authorizer,
+                self._policy,
+                server_identity=self._identity,
+                trust_anchors=self._trust_anchors,
+                engine=self._engine,
+            )
         await self._coap.start(
             endpoint=endpoint,
             secure=None if coaps_port is None else (host, coaps_port),
@@ -248,6 +265,7 @@ class Server:
         if device is None:
             device = self._devices[registration.endpoint] = Device(registration.endpoint, self.context)
         device.begin(registration)
+        self._let_in(registration.peer, registered=True)
         self._hold(registration)
         self._arm()
         return device
@@ -352,6 +370,7 @@ class Server:
         for older in peers[:-PEERS_PER_IDENTITY]:
             self._close(older)
         self._redirect(identity, peer)
+        self._let_in(peer, registered=False)
         if candidate is not None:
             candidate.peer = peer
             candidate.tried(CandidateState.PROVEN, self.context.wall())
@@ -378,14 +397,18 @@ class Server:
             candidate.peer = None
             candidate.changed()
 
+    def _let_in(self, peer: Peer, *, registered: bool) -> None:
+        identity = peer.security.identity
+        self._refusals.let_in(peer.address[0], identity, self.authorizer.endpoint_of(identity), registered=registered)
+
     def refused(self, path: NetworkPath, refusal: Refusal) -> None:
         """A handshake was refused, or its peer went away."""
         host, port = path.peer[:2]
         self.refuse((host, port), self.pending.refused(host, refusal))
 
     def refuse(self, address: tuple[str, int], refusal: Refusal) -> None:
-        """Tell of a refusal."""
-        _LOGGER.info("Refused %s: %s (%s)", address[0], refusal.reason, refusal.detail)
+        """Tell of a refusal, and count it."""
+        self._refusals.add(address[0], refusal)
         self.emit(RefusedEvent(address, refusal))
 
     # -- credentials and candidates that end

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..coap.messages import Request, Response
 from ..protocol import codes
 from ..protocol.messages import RegisterRequest, UpdateRequest
-from ..security.identity import CertificateIdentity, NoSecurity, may_be, printable
+from ..security.identity import CertificateIdentity, NoSecurity, printable
 from ..security.policy import Reason, Refusal
 from .events import Deregistered, Registered, Updated
 from .registrations import Registration, owner_of
@@ -116,7 +116,7 @@ class Uplink:
             if present is not None and not isinstance(present.peer.security.identity, NoSecurity):
                 detail = f"{printable(endpoint)} is registered over a secure association"
         else:
-            return may_be(credential, identity, endpoint)
+            return server.authorizer.refusal(identity, endpoint)
         if detail is None:
             return None
         return Refusal(Reason.ENDPOINT_MISMATCH, detail, identity=identity.label, endpoint=printable(endpoint))
