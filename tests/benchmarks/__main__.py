@@ -9,7 +9,7 @@ import sys
 
 from . import figures
 
-PROGRAMS = ("notification", "registration", "handshake")
+PROGRAMS = ("notification", "registration", "handshake", "memory", "start")
 
 
 def main() -> int:
