@@ -19,12 +19,13 @@ from . import discovery, issues
 from .const import CONF_ENDPOINT, DATA_HUB, DOMAIN
 from .device_runtime import LwM2MConfigEntry
 from .dtls.endpoint import EngineUnavailableError
-from .entry_data import is_server, listen_of
+from .entry_data import device_entries, is_server, listen_of, server_entry
 from .hub import Hub
 from .mapping.descriptions import PLATFORMS
 from .protocol.objects.registry import Registry
 from .server.errors import IdentityInUseError
 from .server.server import Server
+from .storage import DeviceFile
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,6 +36,12 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     """Make the hub; its server opens no socket until the server's entry is set up."""
     registry = await hass.async_add_executor_job(Registry.default)
     hub = hass.data[DATA_HUB] = Hub(hass, Server(registry=registry))
+    await hub.async_load()
+
+    async def save(_event: Event) -> None:
+        await hub.store.flush()
+
+    hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, save)
 
     @callback
     def entry_removed(entry: ConfigEntry) -> None:
@@ -63,7 +70,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: LwM2MConfigEntry) -> boo
         runtime.async_update_device()
         hub.async_check_server_entry()
         await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-        runtime.async_start()
+        await runtime.async_start()
     return True
 
 
@@ -99,7 +106,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: LwM2MConfigEntry) -> bo
         return False
     hub.detach(entry.runtime_data)
     if entry.disabled_by is not None:
-        hub.forget(entry.data[CONF_ENDPOINT])
+        hub.put_away(entry.data[CONF_ENDPOINT])
     return True
 
 
@@ -112,3 +119,5 @@ async def async_remove_entry(hass: HomeAssistant, entry: ConfigEntry) -> None:
         if not is_server(entry):
             hub.forget(entry.data[CONF_ENDPOINT])
         hub.async_check_server_entry()
+    if not device_entries(hass) and server_entry(hass) is None:
+        await (DeviceFile(hass).async_remove() if hub is None else hub.async_remove_file())

@@ -30,7 +30,7 @@ type LwM2MConfigEntry = ConfigEntry[DeviceRuntime]
 """The entry of a device. That of the server has no runtime data: the server lives in the hub."""
 
 MAX_READS = 200
-"""Instances of one device that are read; what it has beyond them is known by its definition alone."""
+"""Instances of one device that are read, the most wanted first; what it has beyond them is left alone."""
 
 ADDED_AT_A_TIME = 10
 """Entities that are added in one go, so that a device with many of them does not block the loop."""
@@ -59,7 +59,10 @@ class DeviceRuntime:
         self._again = False
         self._wrong_keys = 0
         self._listeners: list[Callable[[], None]] = []
-        self._stop_listening = [device.on_availability(self.async_tell), hub.on_state(self.async_tell)]
+        self._stop_listening = [
+            device.on_availability(self._availability_changed),
+            hub.on_state(self.async_tell),
+        ]
 
     @property
     def available(self) -> bool:
@@ -68,9 +71,11 @@ class DeviceRuntime:
 
     # Life
 
-    @callback
-    def async_start(self) -> None:
+    async def async_start(self) -> None:
         """The platforms are there: make the entities of what is known, and ask for the rest."""
+        if self.device.objects:
+            self._settle()
+            await self._describe()
         self.async_registered()
 
     @callback
@@ -98,16 +103,24 @@ class DeviceRuntime:
     def async_registered(self) -> None:
         """The device registered, or has other objects than before."""
         self._wrong_keys = 0
-        if not self._platforms or self.device.registration is None:
+        if not self._platforms or not self.device.available:
             return
         if self._task is not None:
             self._again = True
             return
-        if self._settled == set(self._instances()) and not self.behind:
+        if self._settled == set(self._instances()) and not self._missing():
             return
         self._task = self.entry.async_create_background_task(
             self.hub.hass, self._interrogate(), f"lwm2m interrogate {self.endpoint}", eager_start=False
         )
+
+    @callback
+    def _availability_changed(self) -> None:
+        self.async_tell()
+        if self.device.available:
+            self._wrong_keys = 0
+            if self.behind:
+                self.async_registered()
 
     @callback
     def async_wrong_key(self) -> None:
@@ -168,15 +181,13 @@ class DeviceRuntime:
                 while self._again:
                     self._again = False
                     await self._read_all()
+            self.hub.store.changed(self.endpoint)
         finally:
             self._task = None
 
     async def _read_all(self) -> None:
-        read = self.hub.read.setdefault(self.endpoint, set())
-        missing = [path for path in self._instances() if path not in read][:MAX_READS]
-        self.behind = False
-        self._settled = set(self._instances())
-        self._remove_missing()
+        self._settle()
+        missing = self._missing()
         loop = asyncio.get_running_loop()
         described_at = loop.time()
         await self._describe()
@@ -187,9 +198,9 @@ class DeviceRuntime:
                 _LOGGER.debug("%s: %s cannot be read: %s", self.endpoint, path, error)
             except LwM2MError as error:
                 _LOGGER.debug("%s: %s was not read: %s", self.endpoint, path, error)
-                self.behind = True
                 break
-            read.add(path)
+            if path in self.device.objects:
+                self.device.surveyed.add(path)
             if path == DEVICE_OBJECT:
                 self.async_update_device()
             if loop.time() - described_at > SOON:
@@ -197,6 +208,17 @@ class DeviceRuntime:
                 described_at = loop.time()
         if missing:
             await self._describe()
+        self.behind = bool(self._missing())
+
+    def _settle(self) -> None:
+        """What the device has is what its entities are to be of."""
+        self._settled = set(self._instances())
+        self.behind = bool(self._missing())
+        self._remove_missing()
+
+    def _missing(self) -> list[Path]:
+        """Return the instances that were not read yet and should be."""
+        return [path for path in self._instances()[:MAX_READS] if path not in self.device.surveyed]
 
     def _instances(self) -> list[Path]:
         """Return the registered instances that may be read, the most wanted first."""
@@ -205,8 +227,8 @@ class DeviceRuntime:
 
     async def _describe(self) -> None:
         """Make the entities of the instances that were read and have none yet."""
-        read = self.hub.read.get(self.endpoint, set())
-        present = [path for path in self.device.objects if path in read]
+        surveyed = self.device.surveyed
+        present = [path for path in self.device.objects if path in surveyed]
         descriptions = describe(self.device.definitions, present, self.device.values)
         new = [one for one in descriptions if one.path not in self._known]
         self._known.update(one.path for one in new)
@@ -226,8 +248,6 @@ class DeviceRuntime:
             if path is not None and Path(path[:2]) not in self._settled:
                 self._known.discard(path)
                 registry.async_remove(entity.entity_id)
-        read = self.hub.read.get(self.endpoint, set())
-        read.intersection_update(self._settled)
 
     def _path_of(self, unique_id: str) -> Path | None:
         """Return the path of an entity; None for one that stands for the device as a whole."""

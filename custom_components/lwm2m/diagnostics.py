@@ -22,7 +22,7 @@ PRIVATE_VALUES = frozenset(((3, 2), (4, 4), (4, 5), (4, 8), (6, 0), (6, 1), (333
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: ConfigEntry) -> dict[str, Any]:
     """Return the diagnostics of the server or of a device."""
     hub = hass.data[DATA_HUB]
-    about = _server(hub) if is_server(entry) else _device(hub, hub.server.devices.get(entry.data[CONF_ENDPOINT]))
+    about = _server(hub) if is_server(entry) else _device(hub.server.devices.get(entry.data[CONF_ENDPOINT]))
     return async_redact_data({"entry": entry.as_dict(), **about}, TO_REDACT)
 
 
@@ -48,7 +48,7 @@ def _server(hub: Hub) -> dict[str, Any]:
     }
 
 
-def _device(hub: Hub, device: Device | None) -> dict[str, Any]:
+def _device(device: Device | None) -> dict[str, Any]:
     if device is None:
         return {"device": None}
     registration = device.registration
@@ -68,7 +68,7 @@ def _device(hub: Hub, device: Device | None) -> dict[str, Any]:
                 "queue": registration.queue,
             },
             "objects": {str(path): version for path, version in sorted(device.objects.items())},
-            "read": [str(path) for path in sorted(hub.read.get(device.endpoint, ()))],
+            "read": [str(path) for path in sorted(device.surveyed)],
             "values": {
                 str(path): to_json(value)
                 for path, value in sorted(device.values.items())

@@ -16,10 +16,11 @@ from . import discovery, issues
 from .const import CONF_ENDPOINT
 from .device_runtime import DeviceRuntime, LwM2MConfigEntry
 from .entry_data import Listen, credential_of, device_entries, server_entry
-from .protocol.path import Path
 from .security.refusal import Reason, Refusal
 from .server.events import Event, RefusedEvent, Registered, UnknownPeer, Updated
 from .server.server import Server
+from .server.store import Store
+from .storage import DeviceFile, async_load
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -36,14 +37,20 @@ CARDS_CHECKED_EVERY = timedelta(hours=1)
 
 
 class Hub:
-    """`setups` and `reads` bound how much is done at a time. `read` remembers, by endpoint, the instances asked for."""
+    """`setups` and `reads` bound how much is done at a time; `store` keeps what is known of the devices."""
 
     def __init__(self, hass: HomeAssistant, server: Server) -> None:
         self.hass = hass
         self.server = server
+        self._file = DeviceFile(hass)
+        self.store = Store(
+            server,
+            load=self._file.async_load,
+            save=self._file.async_save,
+            on_failure=lambda error: issues.async_store_not_saved(hass, error),
+        )
         self.setups = asyncio.Semaphore(SETUPS_AT_A_TIME)
         self.reads = asyncio.Semaphore(READS_AT_A_TIME)
-        self.read: dict[str, set[Path]] = {}
         self.runtimes: dict[str, DeviceRuntime] = {}
         self._listeners: list[Callable[[], None]] = []
         self._stop_listening: list[Callable[[], None]] = []
@@ -79,6 +86,18 @@ class Hub:
         self._stop_listening = []
         await self.server.stop()
         self._tell()
+        await self.store.flush()
+
+    # What is kept over a restart
+
+    async def async_load(self) -> None:
+        """Load what is known of the devices; before the first of them is set up."""
+        await async_load(self.hass, self._file, self.store)
+
+    async def async_remove_file(self) -> None:
+        """There are no entries any more, and so nothing to be kept."""
+        await self.store.flush()
+        await self._file.async_remove()
 
     @callback
     def on_state(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -98,7 +117,7 @@ class Hub:
         endpoint = entry.data[CONF_ENDPOINT]
         credential = credential_of(entry.data)
         self.server.authorizer.set_credential(endpoint, credential)
-        runtime = self.runtimes[endpoint] = DeviceRuntime(self, entry, self.server.device(endpoint))
+        runtime = self.runtimes[endpoint] = DeviceRuntime(self, entry, self.store.restore(endpoint))
         discovery.async_withdraw(self.hass, credential.identity)
         return runtime
 
@@ -110,10 +129,19 @@ class Hub:
 
     @callback
     def forget(self, endpoint: str) -> None:
-        """The entry is disabled or gone: so are credential, association and registration."""
+        """The entry is gone: so are credential, association, registration and all that was known."""
+        self.store.forget(endpoint)
+        self._let_go(endpoint)
+
+    @callback
+    def put_away(self, endpoint: str) -> None:
+        """The entry is disabled: what the device has stays known, but it is not let in."""
+        self.store.put_away(endpoint)
+        self._let_go(endpoint)
+
+    def _let_go(self, endpoint: str) -> None:
         self.server.authorizer.remove_credential(endpoint)
         self.server.forget(endpoint)
-        self.read.pop(endpoint, None)
 
     # What the server tells
 

@@ -45,6 +45,37 @@ def async_constrained_engine(hass: HomeAssistant, engine: str) -> None:
 
 
 @callback
+def async_store_set_aside(hass: HomeAssistant, kept: str, error: str) -> None:
+    """Say that what was known of the devices could not be used, and where it is now."""
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        "store_set_aside",
+        is_fixable=False,
+        severity=ir.IssueSeverity.WARNING,
+        translation_key="store_set_aside",
+        translation_placeholders={"path": quoted_path(kept), "error": quoted(error)},
+    )
+
+
+@callback
+def async_store_not_saved(hass: HomeAssistant, error: OSError | None) -> None:
+    """Say that what is known of the devices cannot be saved, or (None) say it no more."""
+    if error is None:
+        ir.async_delete_issue(hass, DOMAIN, "store_not_saved")
+        return
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        "store_not_saved",
+        is_fixable=False,
+        severity=ir.IssueSeverity.ERROR,
+        translation_key="store_not_saved",
+        translation_placeholders={"error": quoted(str(error))},
+    )
+
+
+@callback
 def async_shared_identity(hass: HomeAssistant, identity: str, caller: str) -> None:
     """Say that a device called with the identity of another one; `identity` and `caller` are printable."""
     entry = next(
@@ -76,6 +107,11 @@ def async_identity_free(hass: HomeAssistant, entry_id: str) -> None:
 
 def _shared_identity(entry_id: str) -> str:
     return f"shared_identity_{entry_id}"
+
+
+def quoted_path(path: str) -> str:
+    """Return the path of a file, fit to stand between backticks in Markdown."""
+    return "".join(filter(str.isprintable, path)).replace("`", "'")
 
 
 def quoted(name: str) -> str:

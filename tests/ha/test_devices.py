@@ -200,6 +200,7 @@ async def test_a_device_that_did_not_answer_at_first(house: House, server: MockC
     settings.answer = None
     device.update()
     await house.until_value("/3303/0/5700", "1.0")
+    await house.hass.async_block_till_done(wait_background_tasks=True)
     assert not runtime.behind
 
 
