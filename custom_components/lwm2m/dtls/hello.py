@@ -14,6 +14,8 @@ COOKIE_LENGTH = 16
 COOKIE_PERIOD = 60.0
 """Seconds for which one cookie key is used; a cookie lives one to two periods."""
 MAX_EXTENSIONS = 64
+MAX_LENGTH = 4096
+"""Bytes of the longest hello taken, so that those kept meanwhile cost little; an unfragmented one fits a packet."""
 ENCRYPT_THEN_MAC, MAX_FRAGMENT_LENGTH = 22, 1
 _GROUPS, _SIGNATURES, _CLIENT_CERTIFICATE_TYPE, _SERVER_CERTIFICATE_TYPE = 10, 13, 19, 20
 
@@ -77,6 +79,8 @@ def parse(datagram: bytes) -> Hello:
     end = HEADER_LENGTH + int.from_bytes(datagram[11:13])
     if end > len(datagram):
         raise HelloError("truncated record")
+    if end > MAX_LENGTH:
+        raise HelloError("too long")
     message = _Reader(datagram, HEADER_LENGTH + 1, end)
     length = message.number(3)
     message_sequence = message.take(2)
