@@ -15,7 +15,8 @@ from cffi import FFI
 
 from custom_components.lwm2m.dtls.association import NetworkPath
 from custom_components.lwm2m.dtls.endpoint import Endpoint
-from custom_components.lwm2m.dtls.events import Data, Event
+from custom_components.lwm2m.dtls.events import Data, Event, Refused
+from custom_components.lwm2m.security.refusal import Reason
 
 DECLARATIONS = """
 typedef struct ssl_ctx_st SSL_CTX; typedef struct ssl_st SSL; typedef struct ssl_method_st SSL_METHOD;
@@ -288,3 +289,13 @@ class Network:
 def all_connected(clients: Iterable[Client]) -> Callable[[], bool]:
     clients = list(clients)
     return lambda: all(client.connected for client in clients)
+
+
+def reasons(network: Network) -> list[Reason]:
+    return [event.refusal.reason for event in network.of(Refused)]
+
+
+def open_one(network: Network, client: Client, **where: object) -> NetworkPath:
+    path = network.add(client, **where)  # type: ignore[arg-type]
+    network.run(until=lambda: client.connected and any(a.path == path for a in network.endpoint.associations()))
+    return path

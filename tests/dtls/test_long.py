@@ -14,7 +14,7 @@ from custom_components.lwm2m.security.refusal import Reason
 
 from .client import Client, Network, all_connected
 from .conftest import Mode, each_mode
-from .test_endpoint import answered_hello
+from .test_endpoint_attacked import answered_hello
 
 pytestmark = pytest.mark.long
 

@@ -27,15 +27,21 @@ MAX_HELD = 8
 MASTER_LENGTH, RANDOM_LENGTH = 48, 32
 IP_AND_UDP = 48
 WANT_READ, WANT_WRITE = 2, 3
+LAST_FIRST = 1 << 47
+"""A client that counts from higher up does not mean it, and would make us run out of numbers."""
 
 
 class Renumbering:
-    """Gives every epoch-0 record that leaves its own number: a repeated flight must not look like a replay."""
+    """Gives every epoch-0 record that leaves its own number: a repeated flight must not look like a replay.
+
+    The first has that of the ClientHello with the cookie (RFC 6347 section 4.2.1): lower ones were used by
+    HelloVerifyRequests, and a client that counts those in its window would drop a record that has such a number again.
+    """
 
     __slots__ = ("_next",)
 
-    def __init__(self) -> None:
-        self._next: int | None = None
+    def __init__(self, first: int) -> None:
+        self._next = first if first < LAST_FIRST else 0
 
     def apply(self, datagram: bytes) -> bytes:
         """The datagram with new sequence numbers in its epoch-0 records."""
@@ -44,9 +50,8 @@ class Renumbering:
             if record.epoch:
                 out.append(record.whole)
                 continue
-            number = record.sequence if self._next is None else self._next
-            self._next = number + 1
-            out.append(record.header[:5] + number.to_bytes(6) + record.header[11:] + record.body)
+            out.append(record.header[:5] + self._next.to_bytes(6) + record.header[11:] + record.body)
+            self._next += 1
         return b"".join(out)
 
 
@@ -79,7 +84,7 @@ class Handshake:
         self._keys: tuple[Direction, Direction] | None = None
         self._looked = False
         self._wrong_key = False
-        self._renumbering = Renumbering()
+        self._renumbering = Renumbering(int.from_bytes(hello.record_sequence))
         self.ssl: Pointer = ffi.gc(context.library.check(lib.SSL_new(context.pointer), "an SSL object"), lib.SSL_free)
         lib.BIO_up_ref(context.incoming)
         lib.BIO_up_ref(context.outgoing)
