@@ -3,7 +3,8 @@
 RFC 6347 section 4.2.4.1: a flight is repeated after 1, 2, 4, … seconds, so 1, 3, 7, 15, 31 and 63 s after it was sent.
 Our side gives an attempt 60 s, and a client that was not done after 64 s begins anew, as devices do. An exchange of two
 flights survives with 0.7 x 0.7 and has six tries in 60 s, so each of the three exchanges fails with 0.51**6 = 1.8 %,
-and an attempt with 5.4 % at most (our side repeats its flights too): four attempts are enough for all but one handshake in 100,000.
+and an attempt with 5.4 % at most, since our side repeats its flights too: four attempts are enough for all but one
+handshake in 100,000.
 """
 
 from __future__ import annotations
