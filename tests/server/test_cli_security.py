@@ -46,9 +46,9 @@ def der_of(key: PublicKeyTypes) -> bytes:
 def register(endpoint: str) -> bytes:
     """A Register as it is on the wire."""
     query = [f"ep={endpoint}", "lt=60", "lwm2m=1.1", "b=U"]
-    options = [(Option.URI_PATH, b"rd"), (Option.CONTENT_FORMAT, b"\x28")]
+    options: list[tuple[int, bytes]] = [(Option.URI_PATH, b"rd"), (Option.CONTENT_FORMAT, b"\x28")]
     options += [(Option.URI_QUERY, part.encode()) for part in query]
-    return Message(Type.CON, Code.POST, 0x1234, b"t", tuple(sorted(options)), OBJECTS.encode()).encode()
+    return Message(Type.CON, Code.POST, 0x1234, b"t", sorted(options), OBJECTS.encode()).encode()
 
 
 @asynccontextmanager
@@ -173,6 +173,10 @@ async def test_registers(
         pytest.param(
             (*CA, "--psk", ENDPOINT, "id", "00" * 16), S_CLIENT, peers.s_client_certificate(CCM),
             "untrusted_certificate", ENDPOINT, None, id="another-credential-on-file",
+        ),
+        pytest.param(
+            ("--cert", ENDPOINT, "{pki}/client.pem"), S_CLIENT, peers.s_client_certificate(CCM, name="stranger"),
+            "untrusted_certificate", ENDPOINT, ENDPOINT, id="not-the-pinned-one",
         ),
         pytest.param(
             CA, S_CLIENT, peers.s_client_certificate(CCM, name="expired"), "expired_certificate", ENDPOINT, None,

@@ -139,6 +139,10 @@ class Authorizer:
                 return named.pop() if identity.trusted and len(named) == 1 else None
         return None
 
+    def endpoint_named(self, name: str) -> str | None:
+        """The endpoint that a refused certificate claims to be of, where that has one on file: unproven."""
+        return name if isinstance(self._credentials.get(name), Certificate) else None
+
     def _by_ca(self, endpoint: str) -> bool:
         return self._credential_for(endpoint, by_certificate=True) == Certificate()
 

@@ -37,6 +37,11 @@ _UNKNOWN = {
 }
 
 
+_OF_CERTIFICATES = frozenset(
+    {Reason.UNTRUSTED_CERTIFICATE, Reason.EXPIRED_CERTIFICATE, Reason.SHA1, Reason.KEY_TOO_SMALL}
+)
+
+
 class Unknown:
     """A peer that called with an identity for which nothing is on file.
 
@@ -252,6 +257,9 @@ class Pending:
             return refusal if endpoint is None else replace(refusal, endpoint=endpoint)
         if (mode := _UNKNOWN.get(refusal.reason)) is not None and refusal.identity:
             self._note(mode, refusal.identity, identity or refusal.identity.encode(), host)
+        if refusal.endpoint is None and refusal.reason in _OF_CERTIFICATES and refusal.identity:
+            endpoint = self._authorizer.endpoint_named(refusal.identity)
+            return refusal if endpoint is None else replace(refusal, endpoint=endpoint)
         return refusal
 
     def _note(self, mode: SecurityMode, identity: str, identity_bytes: bytes, host: str) -> None:
