@@ -19,7 +19,7 @@ from .association import Association, AssociationClosedError, NetworkPath, Recor
 from .endpoint import Endpoint, EngineUnavailableError
 from .events import Closed, Data, Opened
 from .hello import CookieJar, Hello, HelloError, fatal_alert, hello_verify_request, is_client_hello, parse
-from .record import ALERT, HANDSHAKE, HEADER_LENGTH, is_record, split
+from .record import ALERT, HANDSHAKE, HEADER_LENGTH, VERSION, is_record, split
 
 SUITE = BY_NAME["TLS_PSK_WITH_AES_128_CCM_8"]
 MAX_KEY, MAX_IDENTITY, MAX_DATAGRAM = 16, 32, 1400
@@ -206,6 +206,9 @@ class TinyDTLSEndpoint(Endpoint):
             )
             return None
         refusal = examine(hello.offer, self._policy)
+        if refusal is None and hello.offer.version != VERSION:
+            # tinydtls would take such a hello without any cookie.
+            refusal = Refusal(Reason.PROTOCOL_VERSION, "this engine knows DTLS 1.2 alone", offered=hello.offer.names)
         if refusal is None:
             return hello
         if not self._cookies.valid(path, hello, now):
