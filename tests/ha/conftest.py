@@ -1,6 +1,7 @@
 """A Home Assistant with this integration, its real server on loopback, and real devices that call it."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from homeassistant.core import HomeAssistant
@@ -8,13 +9,33 @@ from homeassistant.helpers.entity import Entity
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 import custom_components.lwm2m  # noqa: F401 - the test plugin has a package of the same name; the first one wins
+from custom_components.lwm2m.const import DOMAIN
 
+from .home import free_port
 from .house import House
 
 
 @pytest.fixture(autouse=True)
 def custom_integrations(enable_custom_integrations: None) -> None:
     """Let Home Assistant load the integration."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A configuration directory."""
+    return tmp_path
+
+
+@pytest.fixture
+def file(folder: Path) -> Path:
+    """Where what is known of the devices is kept in it."""
+    return folder / ".storage" / DOMAIN
+
+
+@pytest.fixture
+def port() -> int:
+    """A port for the server."""
+    return free_port()
 
 
 @pytest.fixture
