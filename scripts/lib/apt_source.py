@@ -1,4 +1,4 @@
-"""Print an apt source line for a suite of Debian ("testing", or the one named) at the mirror that this system itself uses.
+"""Print an apt source line for a suite of Debian (by default "testing") at the mirror that this system itself uses.
 
 Runs on the system's own Python (3.9 or newer), before there is any other. Reads one-line (.list) and deb822 (.sources)
 files; takes the entry that serves the system's codename and the component main, and is not the security archive.
