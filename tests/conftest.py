@@ -1,6 +1,7 @@
 """What holds for every test: sockets open, but only on this machine."""
 
 import os
+import sys
 
 import pytest
 import pytest_socket
@@ -16,6 +17,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what became of the handshakes with other programs, where those tests ran."""
+    if "tests.interop.test_matrix" in sys.modules or "tests.interop.test_refusals" in sys.modules:
+        from .interop.matrix_report import write
+
+        write(terminalreporter)
 
 
 @pytest.fixture(autouse=True)
