@@ -68,6 +68,7 @@ class RefusedEvent:
 
     `address` is (host, port). `refusal.endpoint` is filled in where the identity is on file, so that failures of a
     known device can be counted. `refusal.identity` is sanitised, and unproven unless the reason is endpoint_mismatch.
+    Of a refused registration `refusal.offered` has the suite of its association alone.
     """
 
     address: tuple[str, int]

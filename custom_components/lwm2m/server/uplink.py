@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..coap.messages import Request, Response
@@ -63,6 +64,8 @@ class Uplink:
         if not endpoint:
             return bad_request("no endpoint name")
         if (refusal := self._refusal(peer, endpoint)) is not None:
+            if (suite := peer.security.suite) is not None:
+                refusal = replace(refusal, offered=(suite,))
             server.refuse(peer.address, refusal)
             if (candidate := self._candidate(peer)) is not None:
                 candidate.failed(refusal)
