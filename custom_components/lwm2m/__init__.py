@@ -25,6 +25,7 @@ from .mapping.descriptions import PLATFORMS
 from .protocol.objects.registry import Registry
 from .server.errors import IdentityInUseError
 from .server.server import Server
+from .services import async_setup_services
 from .storage import DeviceFile
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,7 +37,9 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     """Make the hub; its server opens no socket until the server's entry is set up."""
     registry = await hass.async_add_executor_job(Registry.default)
     hub = hass.data[DATA_HUB] = Hub(hass, Server(registry=registry))
+    await hub.async_load_objects()
     await hub.async_load()
+    async_setup_services(hass)
 
     async def save(_event: Event) -> None:
         await hub.store.flush()
@@ -76,6 +79,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: LwM2MConfigEntry) -> boo
 
 async def _setup_server(hass: HomeAssistant, entry: LwM2MConfigEntry, hub: Hub) -> None:
     listen = listen_of(entry.options)
+    await hub.async_load_objects()
     try:
         await hub.async_start(listen)
     except OSError as error:

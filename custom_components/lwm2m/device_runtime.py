@@ -75,7 +75,7 @@ class DeviceRuntime:
         """The platforms are there: make the entities of what is known, and ask for the rest."""
         if self.device.objects:
             self._settle()
-            await self._describe()
+            await self._describe(self.device.surveyed | self._shown_before())
         self.async_registered()
 
     @callback
@@ -190,7 +190,7 @@ class DeviceRuntime:
         missing = self._missing()
         loop = asyncio.get_running_loop()
         described_at = loop.time()
-        await self._describe()
+        await self._describe(self.device.surveyed)
         for path in missing:
             try:
                 await self.device.read(path)
@@ -204,10 +204,10 @@ class DeviceRuntime:
             if path == DEVICE_OBJECT:
                 self.async_update_device()
             if loop.time() - described_at > SOON:
-                await self._describe()
+                await self._describe(self.device.surveyed)
                 described_at = loop.time()
         if missing:
-            await self._describe()
+            await self._describe(self.device.surveyed)
         self.behind = bool(self._missing())
 
     def _settle(self) -> None:
@@ -225,13 +225,18 @@ class DeviceRuntime:
         instances = (path for path in self.device.objects if len(path) == 2 and path[0] not in PRIVATE_OBJECTS)
         return sorted(instances, key=lambda path: (path != DEVICE_OBJECT, path[0] not in TABLE, path))
 
-    async def _describe(self) -> None:
-        """Make the entities of the instances that were read and have none yet."""
-        surveyed = self.device.surveyed
-        present = [path for path in self.device.objects if path in surveyed]
+    def _shown_before(self) -> set[Path]:
+        """Return the instances that have entities already, though they may have to be read anew."""
+        return {Path(path[:2]) for path, _ in self._registered()}
+
+    async def _describe(self, instances: set[Path]) -> None:
+        """Make the entities of those instances that the device has, where they have none yet."""
+        present = [path for path in self.device.objects if path in instances]
         descriptions = describe(self.device.definitions, present, self.device.values)
         new = [one for one in descriptions if one.path not in self._known]
         self._known.update(one.path for one in new)
+        if new:
+            self._remove_of_other_kind({one.path: one.platform for one in new})
         for start in range(0, len(new), ADDED_AT_A_TIME):
             for platform, chunk in _by_platform(new[start : start + ADDED_AT_A_TIME]).items():
                 self._platforms[platform](chunk)
@@ -243,11 +248,23 @@ class DeviceRuntime:
         The registry keeps the user's settings for them, in case they come back.
         """
         registry = er.async_get(self.hub.hass)
-        for entity in er.async_entries_for_config_entry(registry, self.entry.entry_id):
-            path = self._path_of(entity.unique_id)
-            if path is not None and Path(path[:2]) not in self._settled:
+        for path, entity in self._registered():
+            if Path(path[:2]) not in self._settled:
                 self._known.discard(path)
                 registry.async_remove(entity.entity_id)
+
+    def _remove_of_other_kind(self, platforms: dict[Path, Platform]) -> None:
+        """Remove what stood for these resources when they were defined otherwise, as a sensor that is a switch now."""
+        registry = er.async_get(self.hub.hass)
+        for path, entity in self._registered():
+            if entity.domain != platforms.get(path, entity.domain):
+                registry.async_remove(entity.entity_id)
+
+    def _registered(self) -> list[tuple[Path, er.RegistryEntry]]:
+        """Return the registry's entities that stand for a resource, with its path."""
+        registry = er.async_get(self.hub.hass)
+        entities = er.async_entries_for_config_entry(registry, self.entry.entry_id)
+        return [(path, entity) for entity in entities if (path := self._path_of(entity.unique_id)) is not None]
 
     def _path_of(self, unique_id: str) -> Path | None:
         """Return the path of an entity; None for one that stands for the device as a whole."""

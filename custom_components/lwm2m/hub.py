@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_interval
@@ -16,11 +17,14 @@ from . import discovery, issues
 from .const import CONF_ENDPOINT
 from .device_runtime import DeviceRuntime, LwM2MConfigEntry
 from .entry_data import Listen, credential_of, device_entries, server_entry
+from .protocol.objects.model import ObjectDefinition
+from .protocol.objects.registry import Registry
 from .security.refusal import Reason, Refusal
 from .server.events import Event, RefusedEvent, Registered, UnknownPeer, Updated
 from .server.server import Server
 from .server.store import Store
 from .storage import DeviceFile, async_load
+from .user_objects import FOLDER, read_folder
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -52,6 +56,8 @@ class Hub:
         self.setups = asyncio.Semaphore(SETUPS_AT_A_TIME)
         self.reads = asyncio.Semaphore(READS_AT_A_TIME)
         self.runtimes: dict[str, DeviceRuntime] = {}
+        self._objects: list[ObjectDefinition] = []
+        self._objects_lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._stop_listening: list[Callable[[], None]] = []
 
@@ -87,6 +93,20 @@ class Hub:
         await self.server.stop()
         self._tell()
         await self.store.flush()
+
+    async def async_load_objects(self) -> None:
+        """Read the user's object definitions anew. Devices of which they say something else now are set up again."""
+        async with self._objects_lock:
+            folder = Path(self.hass.config.path(*FOLDER))
+            found = await self.hass.async_add_executor_job(read_folder, folder)
+            issues.async_bad_objects(self.hass, folder, found.problems)
+            if found.definitions == self._objects:
+                return
+            self._objects = found.definitions
+            for device in self.server.set_registry(Registry.default().with_user_objects(found.definitions)):
+                self.store.changed(device.endpoint)
+                if (runtime := self.runtimes.get(device.endpoint)) is not None:
+                    self.hass.config_entries.async_schedule_reload(runtime.entry.entry_id)
 
     # What is kept over a restart
 

@@ -1,5 +1,8 @@
 """Repair issues: what the user must mend."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
@@ -8,6 +11,7 @@ from .entry_data import device_entries, identity_of
 from .security.identity import printable
 
 _NO_SERVER = "no_server"
+_BAD_OBJECT = "bad_object_"
 _CONSTRAINED_ENGINE = "constrained_engine"
 
 
@@ -45,6 +49,29 @@ def async_constrained_engine(hass: HomeAssistant, engine: str) -> None:
 
 
 @callback
+def async_bad_objects(hass: HomeAssistant, folder: Path, problems: Mapping[str, str]) -> None:
+    """Say which files of the user's objects cannot be used and why, and no more of those that can be now."""
+    ids = {f"{_BAD_OBJECT}{name}": name for name in problems}
+    for domain, issue_id in list(ir.async_get(hass).issues):
+        if domain == DOMAIN and issue_id.startswith(_BAD_OBJECT) and issue_id not in ids:
+            ir.async_delete_issue(hass, DOMAIN, issue_id)
+    for issue_id, name in ids.items():
+        ir.async_create_issue(
+            hass,
+            DOMAIN,
+            issue_id,
+            is_fixable=False,
+            severity=ir.IssueSeverity.WARNING,
+            translation_key="bad_object",
+            translation_placeholders={
+                "file": literal(name),
+                "folder": literal(str(folder)),
+                "error": literal(problems[name]),
+            },
+        )
+
+
+@callback
 def async_store_set_aside(hass: HomeAssistant, kept: str, error: str) -> None:
     """Say that what was known of the devices could not be used, and where it is now."""
     ir.async_create_issue(
@@ -54,7 +81,7 @@ def async_store_set_aside(hass: HomeAssistant, kept: str, error: str) -> None:
         is_fixable=False,
         severity=ir.IssueSeverity.WARNING,
         translation_key="store_set_aside",
-        translation_placeholders={"path": quoted_path(kept), "error": quoted(error)},
+        translation_placeholders={"path": literal(kept), "error": literal(error)},
     )
 
 
@@ -71,7 +98,7 @@ def async_store_not_saved(hass: HomeAssistant, error: OSError | None) -> None:
         is_fixable=False,
         severity=ir.IssueSeverity.ERROR,
         translation_key="store_not_saved",
-        translation_placeholders={"error": quoted(str(error))},
+        translation_placeholders={"error": literal(str(error))},
     )
 
 
@@ -109,9 +136,9 @@ def _shared_identity(entry_id: str) -> str:
     return f"shared_identity_{entry_id}"
 
 
-def quoted_path(path: str) -> str:
-    """Return the path of a file, fit to stand between backticks in Markdown."""
-    return "".join(filter(str.isprintable, path)).replace("`", "'")
+def literal(text: str) -> str:
+    """Return a text of this machine, such as the path of a file, fit to stand between backticks in Markdown."""
+    return "".join(filter(str.isprintable, text)).replace("`", "'")
 
 
 def quoted(name: str) -> str:
