@@ -8,6 +8,7 @@ from ...security.refusal import Reason, Refusal
 from ..association import NetworkPath
 from ..hello import ENCRYPT_THEN_MAC, Hello
 from ..record import APPLICATION_DATA, HANDSHAKE, MAX_PLAINTEXT, Direction, MacThenEncrypt, Record, directions, split
+from ..unprotected import Unprotected, with_sequence
 from .context import (
     CERTIFICATE_RAW_PUBLIC_KEY,
     CERTIFICATE_X509,
@@ -59,7 +60,8 @@ class Handshake:
     """State of one handshake. `receive` and `repeat` return the datagrams to send; then look at `state`."""
 
     __slots__ = (
-        *("_context", "_interval", "_keys", "_looked", "_renumbering", "_repeated_at", "_wrong_key"),
+        *("_context", "_interval", "_keys", "_looked", "_renumbering", "_repeated_at", "_unprotected"),
+        *("_wrong_key",),
         *("deadline", "finished", "flight", "held", "hello", "identity", "next_sequence", "next_timer", "path"),
         *("refusal", "ssl", "state", "wrong_key_reported"),
     )
@@ -85,6 +87,7 @@ class Handshake:
         self._looked = False
         self._wrong_key = False
         self._renumbering = Renumbering(int.from_bytes(hello.record_sequence))
+        self._unprotected = Unprotected(int.from_bytes(hello.message_sequence))
         self.ssl: Pointer = ffi.gc(context.library.check(lib.SSL_new(context.pointer), "an SSL object"), lib.SSL_free)
         lib.BIO_up_ref(context.incoming)
         lib.BIO_up_ref(context.outgoing)
@@ -108,7 +111,7 @@ class Handshake:
     def start(self) -> list[bytes]:
         """Answer the hello, whose cookie was right."""
         lib, context = self._context.library.lib, self._context
-        context.exchange(self.hello.record)
+        context.exchange(with_sequence(self.hello.record, 0))
         if lib.DTLSv1_listen(self.ssl, context.unused_address) <= 0:
             self._fail(0)
             return []
@@ -122,14 +125,14 @@ class Handshake:
         """
         out: list[bytes] = []
         records = split(datagram)
-        if clear := b"".join(record.whole for record in records if record.epoch == 0):
+        if clear := self._unprotected.take(records):
             self._context.exchange(clear)
             out = self._advance()
         self.held += (record for record in records if record.epoch == 1 and record not in self.held)
         del self.held[:-MAX_HELD]
         if self.state == "running" and self.held:
             out = out + self._feed_held()
-        if self.state == "running" and clear and not out:
+        if self.state == "running" and records and not out:
             out = self._repeat_if_asked(records[0], now)
         return out
 
