@@ -20,6 +20,7 @@ from .endpoint import Endpoint, EngineUnavailableError
 from .events import Closed, Data, Opened
 from .hello import CookieJar, Hello, HelloError, fatal_alert, hello_verify_request, is_client_hello, parse
 from .record import ALERT, HANDSHAKE, HEADER_LENGTH, VERSION, is_record, split
+from .unprotected import is_possible
 
 SUITE = BY_NAME["TLS_PSK_WITH_AES_128_CCM_8"]
 MAX_KEY, MAX_IDENTITY, MAX_DATAGRAM = 16, 32, 1400
@@ -172,12 +173,16 @@ class TinyDTLSEndpoint(Endpoint):
         elif is_client_hello(data):
             hello = self._permitted(data, path, now)
             if hello is not None:
-                self._feed(data, path, self._handshake_address(path, hello.random), now, hello.random)
+                # That record alone: tinydtls crashes on bad ones, and has looked at no cookie yet.
+                self._feed(hello.record, path, self._handshake_address(path, hello.random), now, hello.random)
         else:
             self._receive_record(data, path, now)
 
     def _receive_record(self, data: bytes, path: NetworkPath, now: float) -> None:
         """A record of a live association, which goes first, or of a handshake."""
+        data = b"".join(record.whole for record in split(data) if record.epoch or is_possible(record))
+        if not data:
+            return
         live, pending = self._live.get(path), self._pending.get(path)
         if live is not None and data[3:5] != b"\0\0":
             self._feed(data, path, live.address, now)
