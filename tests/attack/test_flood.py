@@ -19,7 +19,7 @@ from custom_components.lwm2m.security.refusal import Reason
 from tests.benchmarks import figures
 from tests.dtls.client import Client, Network
 
-from .attacker import FULL, LiveObjects, address, client_hello, proven_hello, resident
+from .attacker import FULL, HANDSHAKE, LiveObjects, address, client_hello, proven_hello, record, resident
 
 type Connect = Callable[..., Client]
 
@@ -137,6 +137,32 @@ def test_hellos_with_cookies(
         Reason.HANDSHAKE_TIMEOUT
     }
     write(f"flood_with_cookies_{name}", count, cost, started, most=live_objects.most)
+
+
+def test_parts_of_long_messages(endpoint: OpenSSLEndpoint, live_objects: LiveObjects) -> None:
+    """After the hello come parts of messages that are said to be long: a byte of every page of room made for them."""
+    rng, started = random.Random(7), time.process_time()
+    count = PROVED // 4
+    parts = b"".join(
+        record(HANDSHAKE, b"".join(part(11, 102_400, number, at) for at in range(0, 102_400, 4096)), sequence=number)
+        for number in range(2, 12)
+    ) + record(HANDSHAKE, b"".join(part(11, 16_384, 2, at) for at in range(0, 16_384, 4096)), sequence=12)
+    with measured() as cost:
+        for number in range(count):
+            path, now = address(number), number / 2000
+            endpoint.receive_datagram(proven_hello(endpoint, path, rng, now), path, now)
+            endpoint.receive_datagram(parts, path, now)
+            endpoint.datagrams_to_send()
+            endpoint.events()
+    assert len(live_objects.now) == endpoint.pending_handshakes == openssl_endpoint.MAX_PENDING
+    assert cost.traced_most < PROVED_CAP
+    assert cost.resident < RESIDENT_CAP
+    write("flood_with_parts", count, cost, started, most=live_objects.most)
+
+
+def part(kind: int, length: int, number: int, offset: int) -> bytes:
+    """One byte of a handshake message."""
+    return bytes([kind]) + length.to_bytes(3) + number.to_bytes(2) + offset.to_bytes(3) + b"\0\0\1x"
 
 
 @pytest.mark.parametrize("pad", [4096, 16_000, 65_000])
