@@ -7,7 +7,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 KEPT, SHOWN = ROOT / "build" / "screenshots", ROOT / "docs" / "pictures"
 NAMES = ("discovered_card", "key_form", "success", "device_page", "generated_key")
-COLOURS = 64
+COLOURS = 256
 
 
 def make(kept: Path, shown: Path) -> list[Path]:
