@@ -99,8 +99,7 @@ class Fleet:
                 try:
                     yield relay
                 finally:
-                    for member in self.members:
-                        await member.client.stop()
+                    await asyncio.gather(*(member.client.stop() for member in self.members))
         finally:
             stop()
             await self.server.stop()
