@@ -176,7 +176,7 @@ class DeviceRuntime:
     async def _interrogate(self) -> None:
         """Read the instances that were not read yet, one request each, and make the entities."""
         try:
-            async with self.hub.reads:
+            async with self.hub.async_read_turn():
                 self._again = True
                 while self._again:
                     self._again = False
@@ -188,14 +188,20 @@ class DeviceRuntime:
     async def _read_all(self) -> None:
         self._settle()
         missing = self._missing()
+        if missing and len(self._settled) > MAX_READS:
+            _LOGGER.warning(
+                "%s has %s object instances: %s of them are used", self.endpoint, len(self._settled), MAX_READS
+            )
         loop = asyncio.get_running_loop()
         described_at = loop.time()
         await self._describe(self.device.surveyed)
         for path in missing:
             try:
                 await self.device.read(path)
-            except (ResponseError, ProtocolError) as error:
+            except ResponseError as error:
                 _LOGGER.debug("%s: %s cannot be read: %s", self.endpoint, path, error)
+            except ProtocolError as error:
+                _LOGGER.warning("%s: what it says of %s is not understood: %s", self.endpoint, path, error)
             except LwM2MError as error:
                 _LOGGER.debug("%s: %s was not read: %s", self.endpoint, path, error)
                 break

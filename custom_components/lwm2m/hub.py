@@ -6,7 +6,8 @@ disturbs another. The server's entry opens and closes the sockets; a device's en
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +35,9 @@ SETUPS_AT_A_TIME = 4
 READS_AT_A_TIME = 4
 """Devices that are asked for all they have at the same time."""
 
+READ_TURN = 5.0
+"""Seconds after which a device that is still being asked no longer counts: it may be one that never answers."""
+
 CONTACT_SHOWN_EVERY = timedelta(minutes=5)
 """How old a device's last contact may be shown; each of its messages is too often."""
 
@@ -41,7 +45,7 @@ CARDS_CHECKED_EVERY = timedelta(hours=1)
 
 
 class Hub:
-    """`setups` and `reads` bound how much is done at a time; `store` keeps what is known of the devices."""
+    """`setups` bounds how many devices are set up at a time; `store` keeps what is known of the devices."""
 
     def __init__(self, hass: HomeAssistant, server: Server) -> None:
         self.hass = hass
@@ -54,7 +58,7 @@ class Hub:
             on_failure=lambda error: issues.async_store_not_saved(hass, error),
         )
         self.setups = asyncio.Semaphore(SETUPS_AT_A_TIME)
-        self.reads = asyncio.Semaphore(READS_AT_A_TIME)
+        self._reads = asyncio.Semaphore(READS_AT_A_TIME)
         self.runtimes: dict[str, DeviceRuntime] = {}
         self._objects: list[ObjectDefinition] = []
         self._objects_lock = asyncio.Lock()
@@ -162,6 +166,25 @@ class Hub:
     def _let_go(self, endpoint: str) -> None:
         self.server.authorizer.remove_credential(endpoint)
         self.server.forget(endpoint)
+
+    @asynccontextmanager
+    async def async_read_turn(self) -> AsyncIterator[None]:
+        """Wait for a turn to ask a device for all that it has; it ends after READ_TURN, whatever the device does."""
+        await self._reads.acquire()
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                self._reads.release()
+
+        timer = self.hass.loop.call_later(READ_TURN, end)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            end()
 
     # What the server tells
 
