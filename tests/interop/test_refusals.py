@@ -119,8 +119,7 @@ async def test_refuses(row: Row, endpoint: Callable[..., Endpoint], pki: Pki) ->
     assert refused.refusal.reason is reason, (refused, output)
     assert refused.refusal.detail
     assert server.opened == []
-    if reason is Reason.NO_PERMITTED_SUITE:
-        assert refused.refusal.offered
+    assert refused.refusal.offered
     if variant in ("PSK-AES128-GCM-SHA256", "PSK-AES256-CBC-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"):
         assert refused.refusal.offered[0] in refused.refusal.detail, "the option that would help is named"
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import override
 
@@ -172,7 +173,7 @@ class OpenSSLEndpoint(Endpoint):
         self._send_all(out, handshake.path)
         if handshake.state == "running":
             if (refusal := handshake.take_wrong_key()) is not None:
-                self._report(handshake.path, refusal, now, proved=True)
+                self._report_handshake(handshake, refusal, now)
         elif handshake.state == "done":
             self._take_over(handshake, now)
         else:
@@ -182,7 +183,11 @@ class OpenSSLEndpoint(Endpoint):
     def _report_failure(self, handshake: Handshake, now: float) -> None:
         # A device with the wrong key goes silent or gives up: what follows says nothing new.
         if handshake.refusal is not None and not handshake.wrong_key_reported:
-            self._report(handshake.path, handshake.refusal, now, proved=True)
+            self._report_handshake(handshake, handshake.refusal, now)
+
+    def _report_handshake(self, handshake: Handshake, refusal: Refusal, now: float) -> None:
+        offered = refusal.offered or handshake.hello.offer.names
+        self._report(handshake.path, replace(refusal, offered=offered), now, proved=True)
 
     # --- from handshake to association --------------------------------------------------------------------------
 
