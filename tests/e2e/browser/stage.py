@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.async_api import FloatRect, Locator, Page, Request, ViewportSize, async_playwright
 
-from scripts.lib.hass_client import HassClient
+from scripts.lib.hass_client import HassClient, Json
 from scripts.lib.home import PASSWORD, USER, Home, free_port
 from tests.simulator import Settings, SimulatedClient
 from tests.simulator.devices import DEVICES
@@ -168,7 +168,7 @@ async def stage(folder: Path, pictures: Path) -> AsyncIterator[Stage]:
 
 def disable_marketplace(home: Home) -> None:
     """Disable, as a user may, what would load its list from the Internet."""
-    entry = {
+    entry: Json = {
         "entry_id": "marketplace",
         "domain": "marketplace",
         "title": "",

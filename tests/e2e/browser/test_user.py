@@ -174,11 +174,14 @@ async def change_settings(browser: Stage) -> None:
 
 async def delete_it(browser: Stage) -> None:
     page = browser.page
+    before = await browser.client.entity_ids("lwm2m")
+    kept = [unique_id for unique_id in before if not unique_id.startswith(PLUG)]
+    assert 0 < len(kept) < len(before)
     await menu(entry_of(browser, PLUG), "Delete")
     await browser.picture("delete", "Delete", PLUG)
     await page.locator("dialog-box").get_by_role("button", name="Delete").click()
-    await browser.picture("deleted_comes_back", "Discovered", PLUG, "1 device")
-    assert not [unique_id for unique_id in await browser.client.entity_ids("lwm2m") if unique_id.startswith(PLUG)]
+    await browser.picture("deleted_comes_back", "Discovered", PLUG, f"1 device • {len(kept)} entities")
+    assert list(await browser.client.entity_ids("lwm2m")) == kept
 
 
 def card_of(browser: Stage, name: str) -> Locator:
