@@ -137,6 +137,19 @@ async def test_a_full_disk_is_told_once(
     await kept.flush()
 
 
+async def test_a_full_disk_is_left_in_peace(bench: Bench) -> None:
+    shelf = Shelf()
+    shelf.full = True
+    kept = shelf.store(bench.server)
+    kept.restore("d")
+    await kept.flush()
+    kept.changed("d")
+    timer = kept._timer
+    assert timer is not None
+    assert timer.when() > asyncio.get_running_loop().time() + store.SOON + 1
+    await kept.flush()
+
+
 async def test_forgotten_put_away_and_not_expected(bench: Bench) -> None:
     shelf = Shelf()
     kept = shelf.store(bench.server)

@@ -153,9 +153,9 @@ class Store:
         return {"version": VERSION, "devices": dict(self._records)}
 
     def _arm(self, delay: float) -> None:
-        """Save after this many seconds, or when it was to be done sooner."""
+        """Save after this many seconds, or when it was to be done sooner; not so soon where saving fails at present."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + delay
+        due = loop.time() + (max(delay, LATER) if self._failing else delay)
         if self._timer is not None:
             if self._timer.when() <= due:
                 return
