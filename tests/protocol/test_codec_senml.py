@@ -357,3 +357,11 @@ def test_infinity_is_not_json(view: DefinitionView) -> None:
         with pytest.raises(CodecError):
             encode(content_format, [Entry(path, float("inf"))], path, view)
     assert decode(CBOR, encode(CBOR, [Entry(path, float("inf"))], path, view), path, view)[0].value == float("inf")
+
+
+def test_half_a_surrogate_pair_is_no_text(view: DefinitionView) -> None:
+    base = Path((3, 0, 0))
+    whole, half = rb'[{"n":"/3/0/0","vs":"\ud83d\ude00"}]', rb'[{"n":"/3/0/0","vs":"\ud800"}]'
+    assert decode(ContentFormat.SENML_JSON, whole, base, view) == [Entry(base, "\N{GRINNING FACE}")]
+    with pytest.raises(CodecError):
+        decode(ContentFormat.SENML_JSON, half, base, view)

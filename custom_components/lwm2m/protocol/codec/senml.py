@@ -111,7 +111,11 @@ def load_json(payload: bytes) -> Any:
     """Return the JSON text that `payload` is (RFC 8259: no NaN, no infinity)."""
     check_size(payload)
     try:
-        return json.loads(payload.decode(), parse_constant=_refuse_constant)
+        item = json.loads(payload.decode(), parse_constant=_refuse_constant)
+        if b"\\u" in payload:
+            # Half a surrogate pair is no text, and nothing that is told of it could be written as UTF-8.
+            json.dumps(item, ensure_ascii=False).encode()
+        return item
     except ValueError as error:
         raise CodecError(f"not JSON: {error}", ContentFormat.JSON) from None
     except RecursionError:
