@@ -15,7 +15,18 @@ from tests.benchmarks import figures
 from tests.dtls.client import Client
 from tests.dtls.conftest import MODES, AnyDevice
 
-from .attacker import FULL, address, client_hello, damaged, forgeries, proven_hello, record
+from .attacker import (
+    ALERT,
+    CHANGE_CIPHER_SPEC,
+    FULL,
+    HANDSHAKE,
+    address,
+    client_hello,
+    damaged,
+    forgeries,
+    proven_hello,
+    record,
+)
 
 type Connect = Callable[..., Client]
 
@@ -74,6 +85,22 @@ def test_every_version_needs_a_cookie(version: int, engine: Endpoint) -> None:
     assert engine.pending_handshakes == 0
 
 
+def test_what_stands_behind_a_hello_reaches_no_engine(engine: Endpoint) -> None:
+    """The second makes tinydtls read far outside its buffer: the length of what follows the cookie goes below zero."""
+    rng = random.Random(6)
+    body = client_hello(rng, cookie=bytes(16))[25:]
+    hollow = record(HANDSHAKE, b"\1" + len(body).to_bytes(3) + bytes(2) + bytes(6) + body, version=0xFEFF)
+    engine.receive_datagram(client_hello(rng) + hollow, address(1), 0.0)
+    assert [len(datagram) for datagram, _ in engine.datagrams_to_send()] == [44], "the first alone is answered"
+    engine.receive_datagram(proven_hello(engine, address(2), rng, 0.0), address(2), 0.0)
+    assert engine.pending_handshakes == 1
+    change = record(CHANGE_CIPHER_SPEC, b"\1", sequence=2)
+    for datagram in (hollow, change + hollow, record(ALERT, b"\1\x5a", sequence=3) + hollow):
+        engine.receive_datagram(datagram, address(2), 0.0)
+        engine.datagrams_to_send()
+    assert engine.pending_handshakes == 1
+
+
 def hellos_of_clients(connect: Connect) -> Iterator[bytes]:
     """First hellos as OpenSSL writes them, of every mode."""
     for mode in MODES:
@@ -110,6 +137,6 @@ def fragment(hello: bytes, rng: random.Random) -> bytes:
 
     def piece(start: int, end: int) -> bytes:
         part = body[:6] + start.to_bytes(3) + (end - start).to_bytes(3) + body[12 + start : 12 + end]
-        return record(22, part, sequence=start, version=0xFEFF)
+        return record(HANDSHAKE, part, sequence=start, version=0xFEFF)
 
     return piece(0, at) + (piece(at, len(body) - 12) if rng.random() < 0.5 else b"")
