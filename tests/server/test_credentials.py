@@ -10,6 +10,7 @@ from custom_components.lwm2m.security.identity import (
     CertificateIdentity,
     PskIdentity,
     PublicKeyIdentity,
+    fingerprint,
 )
 from custom_components.lwm2m.security.policy import Reason, Refusal
 from custom_components.lwm2m.server import pending as pending_module
@@ -133,9 +134,14 @@ class Callers:
         assert isinstance(event, UnknownPeer)
         self.told.append(event.peer.identity)
 
-    def call(self, identity: str, host: str = "192.0.2.1", reason: Reason = Reason.UNKNOWN_IDENTITY) -> None:
-        data = identity.encode() if reason is Reason.UNKNOWN_IDENTITY else None
-        refusal = Refusal(reason, "d", identity=identity, identity_bytes=data)
+    def call(
+        self,
+        identity: str,
+        host: str = "192.0.2.1",
+        reason: Reason = Reason.UNKNOWN_IDENTITY,
+        data: bytes | None = None,
+    ) -> None:
+        refusal = Refusal(reason, "d", identity=identity, identity_bytes=data or identity.encode())
         assert self.pending.refused(host, refusal) is refusal
 
 
@@ -174,12 +180,14 @@ def test_an_unknown_peer_is_told_again_after_some_minutes() -> None:
     assert repr(unknown) == "<Unknown psk 'one' from 192.0.2.1, 10 tries>"
 
 
-def test_unknown_keys_and_certificates_are_told_with_their_mode() -> None:
+def test_unknown_peers_are_told_with_their_mode() -> None:
     callers = Callers()
-    callers.call("fingerprint", reason=Reason.UNKNOWN_PUBLIC_KEY)
-    callers.call("name", reason=Reason.UNTRUSTED_CERTIFICATE)
+    callers.call("fingerprint", reason=Reason.UNKNOWN_PUBLIC_KEY, data=b"key")
+    callers.call("no certificate", reason=Reason.UNTRUSTED_CERTIFICATE, data=b"no certificate")
+    callers.pending.unproven("endpoint", "192.0.2.1")
     modes = [unknown.mode for unknown in callers.pending.unknown.values()]
-    assert modes == [SecurityMode.RPK, SecurityMode.CERTIFICATE]
+    assert modes == [SecurityMode.RPK, SecurityMode.NOSEC]
+    assert callers.told == [fingerprint(b"key"), "endpoint"]
 
 
 @pytest.mark.parametrize("reason", [Reason.SHA1, Reason.PLAINTEXT, Reason.HANDSHAKE_TIMEOUT, Reason.WRONG_KEY])

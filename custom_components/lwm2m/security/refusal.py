@@ -1,6 +1,6 @@
 """Why a peer was refused: one word a cause, and what a person needs to mend it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -29,7 +29,8 @@ class Reason(StrEnum):
 class Refusal:
     """One refusal. `detail` is a sentence in English; `identity` and `endpoint` are printable; `offered` IANA names.
 
-    `identity_bytes` is the PSK identity exactly as it was sent, where one was.
+    `identity_bytes` is what the peer named itself by, exactly as it was sent: its PSK identity, its raw public key (DER
+    SubjectPublicKeyInfo, of unknown_public_key) or its certificate (DER, where one was refused).
     """
 
     reason: Reason
@@ -37,4 +38,4 @@ class Refusal:
     identity: str | None = None
     endpoint: str | None = None
     offered: tuple[str, ...] = ()
-    identity_bytes: bytes | None = None
+    identity_bytes: bytes | None = field(default=None, repr=False)

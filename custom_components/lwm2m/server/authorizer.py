@@ -1,12 +1,12 @@
 """Who may come in: the credentials on file and the candidates, asked by the handshakes.
 
 A PSK identity, a raw public key and a pinned certificate each belong to one endpoint. While a candidate waits beside a
-credential of the same identity both keys work: each wrong_key makes the next handshake use the other.
+credential of the same PSK identity both keys work: each wrong_key makes the next handshake use the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,15 @@ def _key_of(credential: Credential) -> bytes | None:
             return None if credential.certificate is None else b"crt:" + credential.certificate
 
 
+def _by_ca_slot(endpoint: str) -> bytes:
+    return b"ca:" + endpoint.encode()
+
+
+def _slot(candidate: Candidate) -> bytes:
+    """What a handshake names that leads to this candidate."""
+    return _key_of(candidate.credential) or _by_ca_slot(candidate.expected_endpoint or "")
+
+
 class Authorizer:
     """Implements `security.policy.Credentials`; all answers are immediate and change nothing but what is said here.
 
@@ -45,6 +54,7 @@ class Authorizer:
         self._credentials: dict[str, Credential] = {}
         self._endpoints: dict[bytes, str] = {}
         self._candidates: dict[bytes, Candidate] = {}
+        self._reserved: set[str] = set()
         self.on_change: Changed | None = None
         self.open_to_authorities = False
 
@@ -90,33 +100,75 @@ class Authorizer:
         if (key := _key_of(former)) is not None:
             del self._endpoints[key]
 
+    def holder(self, credential: Credential) -> str | None:
+        """The endpoint on file that the identity of this credential belongs to."""
+        key = _key_of(credential)
+        return None if key is None else self._endpoints.get(key)
+
+    # -- endpoints that are expected by nobody, and yet not to be had
+
+    def reserve(self, endpoint: str) -> None:
+        """Let nobody be this endpoint without a credential, though none is on file at present."""
+        self._reserved.add(endpoint)
+
+    def release(self, endpoint: str) -> None:
+        """End that."""
+        self._reserved.discard(endpoint)
+
+    def is_reserved(self, endpoint: str) -> bool:
+        """Whether nobody may be this endpoint without a credential, though none is on file."""
+        return endpoint in self._reserved
+
     # -- candidates (managed by pending.py)
 
     def add_candidate(self, candidate: Candidate) -> Candidate | None:
         """Let it in beside what is on file; returns the one of the same identity that it replaces."""
-        identity = candidate.credential.identity
-        former = self._candidates.get(identity)
-        self._candidates[identity] = candidate
+        slot = _slot(candidate)
+        former = self._candidates.get(slot)
+        self._candidates[slot] = candidate
         return former
 
     def drop_candidate(self, candidate: Candidate) -> None:
         """Let it in no longer."""
-        if self._candidates.get(candidate.credential.identity) is candidate:
-            del self._candidates[candidate.credential.identity]
+        slot = _slot(candidate)
+        if self._candidates.get(slot) is candidate:
+            del self._candidates[slot]
 
     def proven_candidate(self, identity: Identity) -> Candidate | None:
-        """The candidate whose key a handshake of this identity, complete just now, has used; None: the one on file."""
-        if not isinstance(identity, PskIdentity):
-            return None
-        candidate = self._candidates.get(identity.identity)
-        if candidate is None or (b"psk:" + identity.identity in self._endpoints and not candidate.has_turn):
-            return None
-        return candidate
+        """The candidate whose credential a handshake of this identity, complete just now, has used."""
+        match identity:
+            case PskIdentity():
+                key = b"psk:" + identity.identity
+                candidate = self._candidates.get(key)
+                # Beside a key on file it was the one whose turn it is.
+                return candidate if candidate is None or key not in self._endpoints or candidate.has_turn else None
+            case PublicKeyIdentity():
+                return self._candidates.get(b"rpk:" + identity.public_key)
+            case CertificateIdentity():
+                if (pinned := self._candidates.get(b"crt:" + identity.certificate)) is not None:
+                    return pinned
+                return self._candidate_named(identity.names) if identity.trusted else None
+        return None
+
+    def candidate_of_certificate(self, names: Iterable[str]) -> Candidate | None:
+        """The candidate for a certificate of an endpoint of one of these names: what a refused one says, unproven."""
+        wanted = frozenset(names)
+        return next(
+            (
+                candidate
+                for candidate in self._candidates.values()
+                if isinstance(candidate.credential, Certificate) and candidate.expected_endpoint in wanted
+            ),
+            None,
+        )
+
+    def _candidate_named(self, names: Iterable[str]) -> Candidate | None:
+        return next((one for name in names if (one := self._candidates.get(_by_ca_slot(name))) is not None), None)
 
     def wrong_key(self, identity: bytes) -> tuple[Candidate | None, str | None]:
         """A handshake of this identity failed by its key: the candidate whose key it was, and the endpoint on file."""
         endpoint = self._endpoints.get(b"psk:" + identity)
-        candidate = self._candidates.get(identity)
+        candidate = self._candidates.get(b"psk:" + identity)
         if candidate is None or endpoint is None:
             return candidate, endpoint
         tried = candidate.has_turn
@@ -139,9 +191,9 @@ class Authorizer:
                 return named.pop() if identity.trusted and len(named) == 1 else None
         return None
 
-    def endpoint_named(self, name: str) -> str | None:
+    def endpoint_named(self, names: Iterable[str]) -> str | None:
         """The endpoint that a refused certificate claims to be of, where that has one on file: unproven."""
-        return name if isinstance(self._credentials.get(name), Certificate) else None
+        return next((name for name in names if isinstance(self._credentials.get(name), Certificate)), None)
 
     def _by_ca(self, endpoint: str) -> bool:
         return self._credential_for(endpoint, by_certificate=True) == Certificate()
@@ -159,19 +211,24 @@ class Authorizer:
 
     def psk(self, identity: bytes) -> bytes | None:
         """The key to try for an identity."""
-        candidate = self._candidates.get(identity)
-        endpoint = self._endpoints.get(b"psk:" + identity)
+        key = b"psk:" + identity
+        candidate = self._candidates.get(key)
+        endpoint = self._endpoints.get(key)
         if candidate is not None and (endpoint is None or candidate.has_turn):
-            return candidate.credential.key
-        credential = self._credentials[endpoint] if endpoint is not None else None
+            credential: Credential | None = candidate.credential
+        else:
+            credential = self._credentials[endpoint] if endpoint is not None else None
         return credential.key if isinstance(credential, Psk) else None
 
     def public_key(self, public_key: bytes) -> bool:
-        """Is this SubjectPublicKeyInfo on file?"""
-        return b"rpk:" + public_key in self._endpoints
+        """Is this SubjectPublicKeyInfo on file, or that of a candidate?"""
+        key = b"rpk:" + public_key
+        return key in self._endpoints or key in self._candidates
 
     def certificate(self, certificate: bytes, names: tuple[str, ...]) -> bool | None:
         """True: pinned. None: the chain decides, since an endpoint of one of these names takes a trusted CA. False."""
-        if b"crt:" + certificate in self._endpoints:
+        key = b"crt:" + certificate
+        if key in self._endpoints or key in self._candidates:
             return True
-        return None if any(self._by_ca(name) for name in names) else False
+        by_authority = self._candidate_named(names) is not None or any(self._by_ca(name) for name in names)
+        return None if by_authority else False

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
+from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..protocol.errors import LwM2MError
-from ..security.credential import Psk, SecurityMode
-from ..security.identity import PskIdentity
+from ..security.certificate import names_of
+from ..security.credential import Certificate, Credential, CredentialError, Psk, RawPublicKey, SecurityMode
+from ..security.identity import fingerprint, printable
+from ..security.pem import read_certificate
 from ..security.policy import Reason, Refusal
 from .errors import EndpointInUseError, IdentityInUseError
 from .events import CandidateChanged, UnknownPeer
@@ -30,34 +34,34 @@ UNKNOWN_STALE = 3600.0
 TELL_AGAIN = 300.0
 """Seconds between two UnknownPeer events of one key."""
 
-_UNKNOWN = {
-    Reason.UNKNOWN_IDENTITY: SecurityMode.PSK,
-    Reason.UNKNOWN_PUBLIC_KEY: SecurityMode.RPK,
-    Reason.UNTRUSTED_CERTIFICATE: SecurityMode.CERTIFICATE,
-}
-
-
 _OF_CERTIFICATES = frozenset(
     {Reason.UNTRUSTED_CERTIFICATE, Reason.EXPIRED_CERTIFICATE, Reason.SHA1, Reason.KEY_TOO_SMALL}
 )
 
 
+def unknown_key(mode: SecurityMode, identity_bytes: bytes) -> str:
+    """The key of an unknown peer: short whatever the peer sends."""
+    said = identity_bytes.hex() if mode is SecurityMode.PSK else sha256(identity_bytes).hexdigest()
+    return f"{mode}:{said}"
+
+
 class Unknown:
     """A peer that called with an identity for which nothing is on file.
 
-    `key` (mode and identity) stays the same over calls, addresses and restarts. `identity` is sanitised, `endpoint` is
-    None where the handshake does not tell it; neither is proven. `first` and `last` are seconds since the epoch.
+    `key` (mode and identity) stays the same over calls, addresses and restarts. `identity` is what people call it by:
+    PSK identity, fingerprint of its raw public key, name in its certificate, or (NoSec) endpoint name; it is sanitised
+    and not proven. `identity_bytes` is that of Refusal, or the endpoint name. `first` and `last` are seconds since the
+    epoch.
     """
 
-    __slots__ = ("endpoint", "first", "host", "identity", "identity_bytes", "key", "last", "mode", "told_at", "tries")
+    __slots__ = ("first", "host", "identity", "identity_bytes", "key", "last", "mode", "told_at", "tries")
 
     def __init__(self, mode: SecurityMode, identity: str, identity_bytes: bytes, host: str, now: float) -> None:
-        self.key = f"{mode}:{identity_bytes.hex()}"
+        self.key = unknown_key(mode, identity_bytes)
         self.mode = mode
         self.identity = identity
         self.identity_bytes = identity_bytes
         self.host = host
-        self.endpoint: str | None = None
         self.first = now
         self.last = now
         self.tries = 0
@@ -80,9 +84,9 @@ class CandidateState(StrEnum):
 class Candidate:
     """A credential that is let in until it is adopted or cancelled.
 
-    `tries` counts the device's handshakes with its identity, `last_try` is when the last one ended (seconds since the
-    epoch). `endpoint` is what the device registered as, `peer` its association (None: gone again), `refusal` why the
-    last try failed.
+    `tries` counts the device's handshakes with its identity (of a certificate: with one that names the endpoint).
+    `last_try` is when the last one ended (seconds since the epoch). `endpoint` is what the device registered as, `peer`
+    its association (None: gone again), `refusal` why the last try failed.
     """
 
     __slots__ = (
@@ -90,7 +94,7 @@ class Candidate:
         "refusal", "state", "tries",
     )  # fmt: skip
 
-    def __init__(self, pending: Pending, credential: Psk, expected_endpoint: str | None) -> None:
+    def __init__(self, pending: Pending, credential: Credential, expected_endpoint: str | None) -> None:
         self._pending = pending
         self._listeners: list[Callable[[], None]] = []
         self.credential = credential
@@ -105,17 +109,7 @@ class Candidate:
         """Beside a credential of the same identity: the next handshake is tried with this key, not the one on file."""
 
     def __repr__(self) -> str:
-        return f"<Candidate {self.credential.identity!r} {self.state} after {self.tries} tries>"
-
-    @property
-    def identity(self) -> bytes:
-        """The PSK identity that it is for."""
-        return self.credential.identity
-
-    @property
-    def key(self) -> bytes:
-        """The key that it is about."""
-        return self.credential.key
+        return f"<Candidate {self.credential!r} {self.state} after {self.tries} tries>"
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back after every change of state, tries, endpoint or peer; returns the way to stop that."""
@@ -209,19 +203,28 @@ class Pending:
         """Neither adopted nor cancelled."""
         return candidate in self._candidates
 
-    def watch(self, credential: Psk, expected_endpoint: str | None = None) -> Candidate:
+    def watch(self, credential: Credential, expected_endpoint: str | None = None) -> Candidate:
         """Let this credential in and see what comes. One that was watched for the same identity is cancelled.
 
+        "Any certificate of a trusted CA" needs an expected endpoint, whose name the certificate must carry: ValueError.
         Raises IdentityInUseError if the identity is on file for an endpoint other than the expected one.
         """
-        endpoint = self._authorizer.endpoint_of(PskIdentity(credential.identity))
+        if credential == Certificate() and not expected_endpoint:
+            raise ValueError("a certificate of a trusted CA is of a named endpoint")
+        endpoint = self._authorizer.holder(credential)
         if endpoint is not None and endpoint != expected_endpoint:
             raise IdentityInUseError(endpoint)
         candidate = Candidate(self, credential, expected_endpoint)
         if (former := self._authorizer.add_candidate(candidate)) is not None:
             self.cancel(former)
         self._candidates.append(candidate)
-        self._unknown.pop(f"{SecurityMode.PSK}:{credential.identity.hex()}", None)
+        match credential:
+            case Psk():
+                self.forget(unknown_key(credential.mode, credential.identity))
+            case RawPublicKey():
+                self.forget(unknown_key(credential.mode, credential.public_key))
+            case Certificate(certificate=bytes(pinned)):
+                self.forget(unknown_key(credential.mode, pinned))
         return candidate
 
     def adopt(self, candidate: Candidate) -> str:
@@ -250,21 +253,44 @@ class Pending:
     def refused(self, host: str, refusal: Refusal) -> Refusal:
         """Take in a refused handshake; returns it with the endpoint filled in where the identity is on file."""
         identity = refusal.identity_bytes
-        if refusal.reason is Reason.WRONG_KEY and identity is not None:
-            candidate, endpoint = self._authorizer.wrong_key(identity)
-            if candidate is not None:
-                candidate.tried(CandidateState.WRONG_KEY, self._wall(), refusal=refusal)
-            return refusal if endpoint is None else replace(refusal, endpoint=endpoint)
-        if (mode := _UNKNOWN.get(refusal.reason)) is not None and refusal.identity:
-            self._note(mode, refusal.identity, identity or refusal.identity.encode(), host)
-        if refusal.endpoint is None and refusal.reason in _OF_CERTIFICATES and refusal.identity:
-            endpoint = self._authorizer.endpoint_named(refusal.identity)
-            return refusal if endpoint is None else replace(refusal, endpoint=endpoint)
-        return refusal
+        if identity is None:
+            return refusal
+        endpoint = refusal.endpoint
+        match refusal.reason:
+            case Reason.WRONG_KEY:
+                candidate, endpoint = self._authorizer.wrong_key(identity)
+                if candidate is not None:
+                    candidate.tried(CandidateState.WRONG_KEY, self._wall(), refusal=refusal)
+            case Reason.UNKNOWN_IDENTITY:
+                self._note(SecurityMode.PSK, printable(identity), identity, host)
+            case Reason.UNKNOWN_PUBLIC_KEY:
+                self._note(SecurityMode.RPK, fingerprint(identity), identity, host)
+            case reason if reason in _OF_CERTIFICATES:
+                endpoint = self._refused_certificate(host, refusal, identity)
+        return refusal if endpoint is None else replace(refusal, endpoint=printable(endpoint))
+
+    def _refused_certificate(self, host: str, refusal: Refusal, certificate: bytes) -> str | None:
+        """The endpoint on file that it claims to be of. A stranger's is noted only where pinning it would help."""
+        _, names = names_of(certificate) or (None, ())
+        if (candidate := self._authorizer.candidate_of_certificate(names)) is not None:
+            candidate.tried(CandidateState.WRONG_KEY, self._wall(), refusal=refusal)
+        endpoint = self._authorizer.endpoint_named(names)
+        if endpoint is None and candidate is None and refusal.reason is Reason.UNTRUSTED_CERTIFICATE:
+            try:
+                read_certificate(certificate, dt.datetime.fromtimestamp(self._wall(), dt.UTC))
+            except CredentialError:
+                return None
+            label = printable(names[0]) if names else fingerprint(certificate)
+            self._note(SecurityMode.CERTIFICATE, label, certificate, host)
+        return endpoint
+
+    def unproven(self, endpoint: str, host: str) -> None:
+        """A device has registered without security, under a name that nobody expects."""
+        self._note(SecurityMode.NOSEC, printable(endpoint), endpoint.encode(), host)
 
     def _note(self, mode: SecurityMode, identity: str, identity_bytes: bytes, host: str) -> None:
         now = self._wall()
-        unknown = self._unknown.get(f"{mode}:{identity_bytes.hex()}")
+        unknown = self._unknown.get(unknown_key(mode, identity_bytes))
         if unknown is None:
             if not self._make_room(host, now):
                 return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..coap.messages import Request, Response
 from ..protocol import codes
 from ..protocol.messages import RegisterRequest, UpdateRequest
-from ..security.identity import CertificateIdentity, NoSecurity, printable
+from ..security.identity import CertificateIdentity, NoSecurity, may_be, printable
 from ..security.policy import Reason, Refusal
 from .events import Deregistered, Registered, Updated
 from .registrations import Registration, owner_of
@@ -83,6 +83,8 @@ class Uplink:
                 device.announce()
                 server.emit(Registered(device, new=former is None))
                 self._seen(peer, endpoint)
+                if isinstance(peer.security.identity, NoSecurity) and not device.expected:
+                    server.pending.unproven(endpoint, peer.address[0])
 
         return Response(codes.CREATED, location=("rd", registration.location)), announce
 
@@ -109,6 +111,8 @@ class Uplink:
         if filed is not None and filed != endpoint:
             detail = f"the identity of {printable(filed)} registers as {printable(endpoint)}"
         elif filed is None and (candidate := self._candidate(peer)) is not None:
+            if (refusal := may_be(candidate.credential, identity, endpoint)) is not None:
+                return refusal
             if credential is not None and endpoint != candidate.expected_endpoint:
                 detail = f"{printable(endpoint)} has another credential on file"
             elif candidate.endpoint is not None and candidate.endpoint != endpoint:
@@ -116,7 +120,9 @@ class Uplink:
             elif present is not None and server.candidate_of(present.peer) not in (None, candidate):
                 detail = f"another new device has registered as {printable(endpoint)} already"
         elif isinstance(identity, NoSecurity) and credential is None:
-            if present is not None and not isinstance(present.peer.security.identity, NoSecurity):
+            if server.authorizer.is_reserved(endpoint):
+                detail = f"{printable(endpoint)} has a credential, though it is not expected at present"
+            elif present is not None and not isinstance(present.peer.security.identity, NoSecurity):
                 detail = f"{printable(endpoint)} is registered over a secure association"
         else:
             return server.authorizer.refusal(identity, endpoint)

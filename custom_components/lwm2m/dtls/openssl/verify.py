@@ -4,17 +4,13 @@ OpenSSL checks the signature of the handshake and the chain. That keys are large
 a pinned certificate is valid is checked here: the context runs at security level 0, and pinned ones skip the chain.
 """
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
+from dataclasses import replace
 
+from ...security.certificate import names_of
 from ...security.identity import CertificateIdentity, Identity, PublicKeyIdentity, fingerprint
 from ...security.policy import GROUPS, Credentials
 from ...security.refusal import Reason, Refusal
 from .ffi import Library, Pointer, ffi
-
-MAX_NAMES = 16
-MAX_NAME_LENGTH = 255
-MAX_CERTIFICATE = 16384
 
 # X509_V_ERR_* (openssl/x509_vfy.h) and what they mean to a person.
 NOT_YET_VALID, EXPIRED, UNTRUSTED, INVALID_PURPOSE = 9, 10, 27, 26
@@ -50,7 +46,9 @@ def _raw_public_key(library: Library, key: Pointer, credentials: Credentials) ->
     if (refusal := _small_key(library, key, label)) is not None:
         return None, refusal, KEY_TOO_SMALL
     if not credentials.public_key(public_key):
-        return None, Refusal(Reason.UNKNOWN_PUBLIC_KEY, "the public key is not on file", identity=label), UNTRUSTED
+        detail = "the public key is not on file"
+        refusal = Refusal(Reason.UNKNOWN_PUBLIC_KEY, detail, identity=label, identity_bytes=public_key)
+        return None, refusal, UNTRUSTED
     return PublicKeyIdentity(public_key), None, 0
 
 
@@ -75,27 +73,31 @@ def _certificate(library: Library, store: Pointer, credentials: Credentials) -> 
     lib = library.lib
     certificate = lib.X509_STORE_CTX_get0_cert(store)
     der = library.to_der(lib.i2d_X509, certificate)
-    names = _names(der)
+    names = names_of(der)
     if names is None:
         return None, Refusal(Reason.MALFORMED, "the certificate cannot be read", identity=fingerprint(der)), UNTRUSTED
     common_name, all_names = names
     identity = CertificateIdentity(der, common_name, all_names, trusted=False)
     if (found := _weakness(library, certificate, identity.label)) is not None:
-        return None, *found
+        return None, replace(found[0], identity_bytes=der), found[1]
     pinned = credentials.certificate(der, all_names)
     if pinned is False:
-        refusal = Refusal(Reason.UNTRUSTED_CERTIFICATE, "the certificate is not on file", identity=identity.label)
+        if (found := _unchained_fault(library, certificate, identity.label)) is not None:
+            return None, replace(found[0], identity_bytes=der), found[1]
+        detail = "the certificate is not on file"
+        refusal = Refusal(Reason.UNTRUSTED_CERTIFICATE, detail, identity=identity.label, identity_bytes=der)
         return None, refusal, UNTRUSTED
     if pinned:
-        if (found := _pinned_fault(library, certificate, identity.label)) is not None:
-            return None, *found
+        if (found := _unchained_fault(library, certificate, identity.label)) is not None:
+            return None, replace(found[0], identity_bytes=der), found[1]
         return identity, None, 0
     if lib.X509_verify_cert(store) == 1:
         return CertificateIdentity(der, common_name, all_names, trusted=True), None, 0
     error = int(lib.X509_STORE_CTX_get_error(store)) or UNTRUSTED
     text = ffi.string(lib.X509_verify_cert_error_string(error)).decode()
     reason = CHAIN_REASONS.get(error, Reason.UNTRUSTED_CERTIFICATE)
-    return None, Refusal(reason, f"the certificate's chain is not accepted: {text}", identity=identity.label), error
+    detail = f"the certificate's chain is not accepted: {text}"
+    return None, Refusal(reason, detail, identity=identity.label, identity_bytes=der), error
 
 
 def _weakness(library: Library, certificate: Pointer, label: str) -> tuple[Refusal, int] | None:
@@ -115,7 +117,7 @@ def _weakness(library: Library, certificate: Pointer, label: str) -> tuple[Refus
     return None if refusal_or_none is None else (refusal_or_none, KEY_TOO_SMALL)
 
 
-def _pinned_fault(library: Library, certificate: Pointer, label: str) -> tuple[Refusal, int] | None:
+def _unchained_fault(library: Library, certificate: Pointer, label: str) -> tuple[Refusal, int] | None:
     """What chain verification would have looked at: validity and purpose."""
     lib = library.lib
     if lib.X509_cmp_current_time(lib.X509_get0_notBefore(certificate)) >= 0:
@@ -126,23 +128,3 @@ def _pinned_fault(library: Library, certificate: Pointer, label: str) -> tuple[R
         detail = "the certificate's key usage does not permit a client to sign with it"
         return Refusal(Reason.UNTRUSTED_CERTIFICATE, detail, identity=label), INVALID_PURPOSE
     return None
-
-
-def _names(der: bytes) -> tuple[str | None, tuple[str, ...]] | None:
-    """(common name, common name and subject alternative names), or None for what is no readable certificate."""
-    if not der or len(der) > MAX_CERTIFICATE:
-        return None
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-        common_names = [str(a.value) for a in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-        try:
-            alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except x509.ExtensionNotFound:
-            others: list[str] = []
-        else:
-            others = alternative.get_values_for_type(x509.DNSName)
-            others += alternative.get_values_for_type(x509.UniformResourceIdentifier)
-    except ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType:
-        return None
-    names = [name for name in common_names[:1] + others if 0 < len(name) <= MAX_NAME_LENGTH]
-    return (names[0] if common_names[:1] == names[:1] and names else None), tuple(dict.fromkeys(names[:MAX_NAMES]))
