@@ -19,7 +19,6 @@ from homeassistant.config_entries import (
     ConfigEntry,
     ConfigFlowResult,
     OptionsFlow,
-    OptionsFlowWithReload,
 )
 from homeassistant.core import callback
 
@@ -55,6 +54,7 @@ from .entry_data import (
 )
 from .issues import quoted
 from .listening import async_server_uri, async_try
+from .options_flow import LwM2MOptionsFlow
 from .pairing_flow import PairingFlow
 
 
@@ -275,20 +275,3 @@ class LwM2MConfigFlow(PairingFlow, domain=DOMAIN):
     async def _uri(self) -> str:
         entry = server_entry(self.hass)
         return await async_server_uri(self.hass, listen_of({} if entry is None else entry.options))
-
-
-class LwM2MOptionsFlow(OptionsFlowWithReload):
-    """The settings of the server."""
-
-    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask where to listen, and try it."""
-        errors: dict[str, str] = {}
-        if user_input is not None:
-            options = listen_options(user_input[CONF_PORTS])
-            if (error := await async_try(self.hass, listen_of(options), self.hass.data.get(DATA_HUB))) is None:
-                return self.async_create_entry(data=options)
-            errors["base"] = error
-        present = self.config_entry.options
-        form = await async_server_form(self.hass, listen_of(present).host)
-        form = self.add_suggested_values_to_schema(form, user_input or present)
-        return self.async_show_form(step_id="init", data_schema=form, errors=errors)
