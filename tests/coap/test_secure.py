@@ -117,7 +117,7 @@ async def paired(
 @pytest.mark.parametrize(("engine", "suite"), [("openssl", SUITES[0]), ("openssl", SUITES[1]), ("tinydtls", SUITES[0])])
 async def test_a_device_over_dtls_both_ways(engine: EngineName, suite: str) -> None:
     async with paired(suite, engine=engine) as (server, device, peer, handler):
-        assert peer.security == (peer.security.identity.mode, IANA[suite], PskIdentity(IDENTITY))
+        assert peer.security == (peer.security.identity.mode, IANA[suite], PskIdentity(IDENTITY), None, None)
         assert peer.address == device.transport.get_extra_info("sockname")
         assert peer.local == "127.0.0.1"
         assert "psk" in repr(peer)

@@ -130,8 +130,21 @@ async def test_accepts(row: Row, endpoint: Callable[..., Endpoint], pki: Pki) ->
     assert (b"echo:hi" if peer.echoes else b"hello from") in output, output
     assert association.identity.mode is mode
     assert association.suite.name == suite or not suite
+    assert association.group == ("P-256" if association.suite.has_ecdhe else None)
     assert data.association is association
     if mode is SecurityMode.CERTIFICATE and variant != "pinned":
         assert ENDPOINT in getattr(association.identity, "names", ())
         assert getattr(association.identity, "trusted", False)
     assert server.refused == []
+
+
+@pytest.mark.parametrize("etm", [(), ("-no_etm",)], ids=["own-records", "kept-in-openssl"])
+@pytest.mark.parametrize("group", ["P-256", "P-384", "P-521"])
+async def test_tells_the_group(group: str, etm: tuple[str, ...], endpoint: Callable[..., Endpoint], pki: Pki) -> None:
+    """The client's favourite; it takes P-256 too, since the server's key is on that curve."""
+    groups = group if group == "P-256" else f"{group}:P-256"
+    command = peers.s_client_certificate(OPENSSL_NAMES[ECDSA_CBC], "-groups", groups, *etm)
+    async with serve(endpoint()) as server:
+        await run(S_CLIENT, command(server.port, pki), until=b"echo:hi")
+        opened = await server.until(Opened)
+    assert opened.association.group == group

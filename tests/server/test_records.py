@@ -93,12 +93,16 @@ IDENTITIES = (
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: type(identity).__name__)
 def test_security_of_every_kind(identity: Identity) -> None:
     device = Server().device("d")
-    security = PeerSecurity(identity.mode, None if identity is NO_SECURITY else "TLS_PSK_WITH_AES_128_CCM_8", identity)
+    suite = None if identity is NO_SECURITY else "TLS_PSK_WITH_AES_128_CCM_8"
+    security = PeerSecurity(identity.mode, suite, identity, "P-256", 1_700_000_000.5)
     device.restore({Path((3, 0)): "1.1"}, security, None)
-    again = restored(make_record(device))
+    record = make_record(device)
+    again = restored(record)
     assert again.security == security
     assert again.security.mode is identity.mode
     assert again.last_contact is None
+    del record["security"]["group"], record["security"]["since"]
+    assert restored(record).security == PeerSecurity(identity.mode, suite, identity), "a record of before"
 
 
 def test_values_of_every_type() -> None:
@@ -181,6 +185,8 @@ async def test_a_record_has_no_key(bench: Bench) -> None:
         {"security__identity": {"certificate": "00", "common_name": 5, "names": [], "trusted": True}},
         {"security__identity": {"certificate": "00", "common_name": None, "names": [5], "trusted": True}},
         {"security__suite": 5},
+        {"security__group": 256},
+        {"security__since": "yesterday"},
         {"registration": []},
         {"registration__location": 5},
         {"registration__lifetime": "60"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -57,6 +58,8 @@ async def test_a_device_goes_on_with_an_update_alone(bench: Bench) -> None:
             assert device.times == {TEMPERATURE: 1_700_000_000.0}
             assert device.surveyed == {Path((3, 0)), Path((3303, 0))}
             assert device.security == before.security
+            assert device.security is not None
+            assert device.security.since == pytest.approx(time.time(), abs=60)
             assert device.definitions.type(TEMPERATURE) is DataType.FLOAT
             assert device.last_contact == pytest.approx(before.last_contact, abs=2.0)
             assert device.downlink.formats.learned == before.downlink.formats.learned
@@ -335,7 +338,7 @@ async def test_who_proves_nothing_has_no_registration_after_a_stop(bench: Bench)
         await bench.until(Registered)
         record = make_record(bench.server.devices["d"])
         assert record["registration"] is None
-        assert record["security"] == {"suite": None, "identity": None}
+        assert record["security"] == {"suite": None, "identity": None, "group": None, "since": None}
         await client.vanish()
         await stop_and_save(bench, shelf)
         assert bench.server.devices["d"].registration is None

@@ -155,7 +155,8 @@ class SecurePort:
         self._pump()
 
     def _opened(self, association: Association, now: float) -> None:
-        security = PeerSecurity(association.identity.mode, association.suite.name, association.identity)
+        identity = association.identity
+        security = PeerSecurity(identity.mode, association.suite.name, identity, association.group)
         peer = Peer(self, association.path, security, now, association)
         self._peers[association] = peer
         self._above.opened(peer)

@@ -41,11 +41,17 @@ def _largest_block(record: int) -> int:
 
 
 class PeerSecurity(NamedTuple):
-    """How a peer is secured: mode, cipher suite (IANA name, None without DTLS) and what its handshake proved."""
+    """How a peer is secured: mode, cipher suite (IANA name, None without DTLS) and what its handshake proved.
+
+    `group` is the curve of the ephemeral key exchange, None where there was none. `since` is when the handshake was
+    complete, in seconds since the epoch; the owner of the wall clock fills it in.
+    """
 
     mode: SecurityMode
     suite: str | None
     identity: Identity
+    group: str | None = None
+    since: float | None = None
 
 
 class Link(Protocol):

@@ -60,6 +60,7 @@ class Association:
     __slots__ = (
         "__weakref__",
         "final_flight",
+        "group",
         "identity",
         "last_received",
         "max_payload",
@@ -76,6 +77,8 @@ class Association:
         self.last_received = opened_at
         self.max_payload = MAX_PAYLOAD
         """Bytes of application data that one record may hold."""
+        self.group: str | None = None
+        """The curve of the ephemeral key exchange, where the suite has one."""
         self.final_flight: FinalFlight | None = None
 
     def __repr__(self) -> str:

@@ -151,12 +151,21 @@ def _scalar(value: object) -> object:
 
 
 def _make_security(security: PeerSecurity) -> Json:
-    return {"suite": security.suite, "identity": _make_identity(security.identity)}
+    return {
+        "suite": security.suite,
+        "identity": _make_identity(security.identity),
+        "group": security.group,
+        "since": security.since,
+    }
 
 
 def _parse_security(data: Json) -> PeerSecurity:
     identity = _parse_identity(data["identity"])
-    return PeerSecurity(identity.mode, _text_or_none(data["suite"]), identity)
+    # Older records have neither group nor since.
+    group, since = _text_or_none(data.get("group")), data.get("since")
+    return PeerSecurity(
+        identity.mode, _text_or_none(data["suite"]), identity, group, None if since is None else _number(since)
+    )
 
 
 def _make_identity(identity: Identity) -> Json | None:

@@ -363,6 +363,7 @@ class Server:
         identity = peer.security.identity
         if isinstance(identity, NoSecurity):
             return
+        peer.security = peer.security._replace(since=self.context.wall())
         candidate = self.authorizer.proven_candidate(identity)
         peer.data = candidate
         peers = self._peers.setdefault(identity, [])

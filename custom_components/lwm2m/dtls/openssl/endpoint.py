@@ -195,6 +195,7 @@ class OpenSSLEndpoint(Endpoint):
         identity, path = handshake.identity, handshake.path
         assert identity is not None  # a handshake is done only with one
         suite, keys, finished, held = handshake.suite, handshake.keys(), handshake.finished, handshake.held
+        group = handshake.group
         association: _Live
         if keys is not None and finished is not None and (not suite.is_cbc or handshake.encrypt_then_mac):
             association = SealedAssociation(
@@ -211,6 +212,7 @@ class OpenSSLEndpoint(Endpoint):
             max_payload = handshake.max_payload()
             association = KeptAssociation(path, identity, suite, now, context=self._context, ssl=handshake.release())
             association.max_payload = max_payload
+        association.group = group
         if finished is not None:
             association.final_flight = FinalFlight(handshake.flight, finished.whole, now)
         self._drop(handshake)

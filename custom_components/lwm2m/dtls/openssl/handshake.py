@@ -12,6 +12,7 @@ from ..unprotected import Unprotected, with_sequence
 from .context import (
     CERTIFICATE_RAW_PUBLIC_KEY,
     CERTIFICATE_X509,
+    CTRL_GET_NEGOTIATED_GROUP,
     CTRL_SET_MTU,
     Context,
 )
@@ -28,6 +29,8 @@ MAX_HELD = 8
 MASTER_LENGTH, RANDOM_LENGTH = 48, 32
 IP_AND_UDP = 48
 WANT_READ, WANT_WRITE = 2, 3
+GROUPS = {415: "P-256", 715: "P-384", 716: "P-521"}
+"""Names of the groups that are served, by OpenSSL's number (openssl/obj_mac.h)."""
 LAST_FIRST = 1 << 47
 """A client that counts from higher up does not mean it, and would make us run out of numbers."""
 
@@ -253,6 +256,14 @@ class Handshake:
         if cipher == ffi.NULL:
             cipher = lib.SSL_get_pending_cipher(self.ssl)
         return SUITES[int(lib.SSL_CIPHER_get_protocol_id(cipher)) & 0xFFFF]
+
+    @property
+    def group(self) -> str | None:
+        """The curve of the ephemeral key exchange; None where the suite has none."""
+        if not self.suite.has_ecdhe:
+            return None
+        lib = self._context.library.lib
+        return GROUPS.get(int(lib.SSL_ctrl(self.ssl, CTRL_GET_NEGOTIATED_GROUP, 0, ffi.NULL)))
 
     @property
     def encrypt_then_mac(self) -> bool:
