@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from custom_components.lwm2m.dtls.association import AssociationClosedError, NetworkPath, RecordTooLargeError
-from custom_components.lwm2m.dtls.endpoint import make_endpoint
+from custom_components.lwm2m.dtls.endpoint import EngineUnavailableError, make_endpoint
 from custom_components.lwm2m.dtls.events import Closed, Data, Opened, Refused
 from custom_components.lwm2m.dtls.openssl import endpoint as openssl_endpoint
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
@@ -298,6 +298,40 @@ def test_trust_anchors_can_change(endpoint: OpenSSLEndpoint, connect: Connect, p
     endpoint.set_trust_anchors([pki.der("ca")])
     open_one(network, connect(MODES[5]))
     assert len(network.of(Opened)) == 1
+
+
+@pytest.mark.parametrize("mode", [MODES[5], MODES[7], MODES[3], MODES[0]], ids=lambda mode: mode.name)
+@pytest.mark.parametrize("change", ["left out", "added", "added again"])
+def test_a_handshake_that_relied_on_a_ca_ends_with_it(
+    mode: Mode, change: str, endpoint: OpenSSLEndpoint, connect: Connect, pki: Pki
+) -> None:
+    network, client = Network(endpoint), connect(mode)
+    authorities = {
+        "left out": [pki.der("factory-ca")],
+        "added": [pki.der("factory-ca"), pki.der("ca")],
+        "added again": [pki.der("ca"), pki.der("ca")],
+    }
+    path = network.add(client)
+    network.run(until=lambda: any(record.epoch for datagram in client.out for record in split(datagram)))
+    client.out = [record.whole for datagram in client.out for record in split(datagram) if not record.epoch]
+    network.run(0.5)
+    assert (endpoint.pending_handshakes, network.of(Opened)) == (1, [])
+    endpoint.set_trust_anchors(authorities[change])
+    relied = mode.kind == "certificate" and change == "left out"
+    assert endpoint.pending_handshakes == (0 if relied else 1)
+    network.run(20)
+    assert len(network.of(Opened)) == (0 if relied else 1)
+    if relied:
+        del network.clients[path]
+        network.add(connect(mode))
+        network.run(5)
+        assert reasons(network) == [Reason.UNTRUSTED_CERTIFICATE]
+
+
+def test_what_is_no_certificate_changes_nothing(endpoint: OpenSSLEndpoint, connect: Connect) -> None:
+    with pytest.raises(EngineUnavailableError, match="a CA certificate"):
+        endpoint.set_trust_anchors([b"no certificate"])
+    open_one(Network(endpoint), connect(MODES[5]))
 
 
 def test_a_refused_certificate_names_its_holder(pki: Pki, connect: Connect) -> None:

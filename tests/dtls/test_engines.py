@@ -2,6 +2,7 @@
 
 import builtins
 import ssl
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,12 @@ from custom_components.lwm2m.dtls.events import Opened
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
 from custom_components.lwm2m.dtls.openssl.ffi import Library, ffi
 from custom_components.lwm2m.dtls.tinydtls import TinyDTLSEndpoint
-from custom_components.lwm2m.security.cipher_suite import MANDATORY, SUITES, CipherSuite, Status
+from custom_components.lwm2m.security.cipher_suite import BY_NAME, MANDATORY, SUITES, CipherSuite, Status
 from custom_components.lwm2m.security.policy import Policy
+from custom_components.lwm2m.security.refusal import Reason
 from tests.interop.pki import Pki
 
-from .client import Client, Network
+from .client import Client, Network, reasons
 from .conftest import KEY, AnyDevice
 
 OPTIONAL = [suite for suite in SUITES.values() if suite.status is Status.OPTIONAL]
@@ -69,6 +71,22 @@ def test_without_any_engine_it_is_said_what_is_missing(monkeypatch: pytest.Monke
 def test_set_up_that_openssl_refuses_is_told() -> None:
     with pytest.raises(EngineUnavailableError, match="a CA certificate"):
         make_endpoint(AnyDevice(), engine="openssl", trust_anchors=[b"no certificate"])
+
+
+def test_a_suite_that_this_openssl_has_not_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = BY_NAME["TLS_PSK_WITH_CHACHA20_POLY1305_SHA256"]
+    monkeypatch.setitem(BY_NAME, row.name, replace(row, openssl="PSK-NO-SUCH-CIPHER"))
+    made = make_endpoint(AnyDevice(), Policy([row.name, "TLS_PSK_WITH_AES_128_GCM_SHA256"]), engine="openssl")
+    assert made.suites == (*MANDATORY, "TLS_PSK_WITH_AES_128_GCM_SHA256")
+    network, client = Network(made), Client("PSK-CHACHA20-POLY1305", psk=(b"dev1", KEY))
+    network.add(client)
+    network.run(2)
+    assert client.dead
+    assert reasons(network) == [Reason.NO_PERMITTED_SUITE]
+    ccm = BY_NAME[MANDATORY[0]]
+    monkeypatch.setitem(BY_NAME, ccm.name, replace(ccm, openssl="NO-SUCH-CIPHER"))
+    with pytest.raises(EngineUnavailableError, match=f"the suites {ccm.name}"):
+        make_endpoint(AnyDevice(), engine="openssl")
 
 
 @pytest.mark.parametrize("suite", OPTIONAL, ids=lambda suite: suite.name)

@@ -49,6 +49,13 @@ class Endpoint(ABC):
         """End an association with close_notify; no event follows. A gone association is no error."""
 
     @abstractmethod
+    def set_trust_anchors(self, certificates: Iterable[bytes]) -> None:
+        """Trust exactly these DER certificates of CAs from now on. Raises EngineUnavailableError for what is none.
+
+        Where one is left out, no handshake that has relied on a CA goes on. Associations do: their owner ends them.
+        """
+
+    @abstractmethod
     def next_timer(self) -> float | None:
         """When `handle_timer` is due, or None."""
 

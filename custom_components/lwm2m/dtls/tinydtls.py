@@ -4,7 +4,7 @@ tinydtls copies a key into 16 bytes and an identity into 32 without looking, so 
 datagrams of at most 1400 bytes. Its clock for repeating a flight is its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import IPv6Address
@@ -327,6 +327,9 @@ class TinyDTLSEndpoint(Endpoint):
         pending = self._pending.pop(path)
         self._paths.pop(pending.address, None)
         self._reset(path, pending.session, silent=True)
+
+    def set_trust_anchors(self, certificates: Iterable[bytes]) -> None:
+        """Nothing to do: certificates are not served."""
 
     # --- sending, closing, timers -------------------------------------------------------------------------------
 

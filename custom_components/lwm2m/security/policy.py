@@ -90,7 +90,8 @@ class Policy:
     def limited_to(self, names: Iterable[str]) -> Policy:
         """A policy that serves only those of this one's suites that an engine can: `names`."""
         limited = Policy()
-        limited.suites = tuple(suite for suite in self.suites if suite.name in frozenset(names))
+        possible = frozenset(names)
+        limited.suites = tuple(suite for suite in self.suites if suite.name in possible)
         limited.numbers = frozenset(suite.number for suite in limited.suites)
         limited.can_grant = False
         return limited

@@ -15,7 +15,7 @@ from ..coap.server import CoapServer
 from ..dtls.endpoint import Endpoint, EngineName, make_endpoint
 from ..protocol.objects.registry import Registry
 from ..security.credential import Credential
-from ..security.identity import NoSecurity, may_be
+from ..security.identity import CertificateIdentity, NoSecurity, may_be
 from ..security.policy import Policy, Reason, Refusal
 from .authorizer import Authorizer
 from .context import Context, Settings
@@ -45,7 +45,7 @@ class Server:
     registrations of expected devices that have proven who they are: such a device is unavailable until it calls, and
     may then go on with an Update, a Send or a new Register as it likes. `server_identity` and
     `trust_anchors` (DER certificates of CAs) are handed to the DTLS engine, `engine` chooses one by name, `limit` caps
-    registrations.
+    registrations. A `policy` that is set while the server runs is that of its next start.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Server:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._policy = policy or Policy()
+        self.policy = policy or Policy()
         self._identity = server_identity
         self._trust_anchors = tuple(trust_anchors)
         self._engine = engine
@@ -133,7 +133,7 @@ class Server:
         if coaps_port is not None:
             endpoint = make_endpoint(
                 self.authorizer,
-                self._policy,
+                self.policy,
                 server_identity=self._identity,
                 trust_anchors=self._trust_anchors,
                 engine=self._engine,
@@ -213,11 +213,15 @@ class Server:
         return device
 
     def forget(self, endpoint: str) -> None:
-        """Nobody expects this device any more. Its registration goes on, its credential stays on file."""
+        """Nobody expects this device any more. Its credential stays on file, and with that its registration goes on."""
         device = self._devices.get(endpoint)
         if device is not None:
             device.expected = False
-            self._let_go(device)
+            registration = device.registration
+            if registration is not None and isinstance(registration.peer.security.identity, NoSecurity):
+                self._drop(registration)
+            else:
+                self._let_go(device)
 
     def _let_go(self, device: Device) -> None:
         if device.registration is None and not device.expected:
@@ -425,6 +429,25 @@ class Server:
                 if peer is not keep and may_be(former, peer.security.identity, endpoint) is None:
                     self._close(peer)
 
+    def set_trust_anchors(self, certificates: Iterable[bytes]) -> None:
+        """Trust exactly these DER certificates of CAs from now on, running or not.
+
+        Where one is left out, everything ends at once that came in by a trusted CA, whichever that was: who still has
+        a certificate of one is let in again. Raises EngineUnavailableError for what is no certificate, if running.
+        """
+        certificates = tuple(dict.fromkeys(certificates))
+        if self._endpoint is not None:
+            self._endpoint.set_trust_anchors(certificates)
+        former, self._trust_anchors = self._trust_anchors, certificates
+        if set(former) <= set(certificates):
+            return
+        for registration in list(self.registrations):
+            if _is_by_authority(registration.peer):
+                self._drop(registration)
+        for peer in self._all_peers():
+            if _is_by_authority(peer):
+                self._close(peer)
+
     def _end_candidate(self, candidate: Candidate) -> None:
         for peer in self._all_peers():
             if peer.data is candidate:
@@ -439,3 +462,8 @@ class Server:
     def _drop(self, registration: Registration) -> None:
         self.registrations.remove(registration)
         self._expire(registration)
+
+
+def _is_by_authority(peer: Peer) -> bool:
+    identity = peer.security.identity
+    return isinstance(identity, CertificateIdentity) and identity.trusted

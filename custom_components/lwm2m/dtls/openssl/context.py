@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ...security.cipher_suite import MANDATORY
 from ...security.identity import PskIdentity, printable
 from ...security.policy import GROUPS, SIGNATURES, Credentials, Policy
 from ...security.refusal import Reason, Refusal
@@ -51,6 +52,7 @@ class Context:
         self.pointer: Pointer = ffi.gc(check(lib.SSL_CTX_new(lib.DTLS_server_method()), "a context"), lib.SSL_CTX_free)
         self._keep: list[Any] = []
         self._set_rules()
+        self._set_suites()
         self._set_identity(server_identity)
         self._set_callbacks()
         self.set_trust_anchors(trust_anchors)
@@ -73,8 +75,6 @@ class Context:
         self._control(CTRL_SET_SESSION_CACHE, 0)
         # Level 1 and up would leave out CCM_8 (64 bits); what level 0 leaves open is closed here and in verify.py.
         lib.SSL_CTX_set_security_level(self.pointer, 0)
-        ciphers = ":".join(suite.openssl or "" for suite in self.policy.suites)
-        check(lib.SSL_CTX_set_cipher_list(self.pointer, ciphers.encode()) == 1, f"the suites {ciphers}")
         signatures = ":".join(SIGNATURES.values())
         for command, text in (
             (CTRL_GROUPS_LIST, ":".join(GROUPS.values())),
@@ -85,6 +85,21 @@ class Context:
         parameters = lib.SSL_CTX_get0_param(self.pointer)
         lib.X509_VERIFY_PARAM_set_auth_level(parameters, AUTHENTICATION_LEVEL)
         lib.X509_VERIFY_PARAM_set_flags(parameters, FLAG_TRUSTED_FIRST | FLAG_PARTIAL_CHAIN)
+
+    def _set_suites(self) -> None:
+        """Serve what this OpenSSL has of the policy, which is left with that; it must have the mandatory suites."""
+        served = [suite for suite in self.policy.suites if self._take_suites(suite.openssl or "")]
+        missing = [name for name in MANDATORY if name not in {suite.name for suite in served}]
+        self.library.check(not missing, f"the suites {', '.join(missing)}")
+        if len(served) < len(self.policy.suites):
+            self.policy = self.policy.limited_to(suite.name for suite in served)
+        self._take_suites(":".join(suite.openssl or "" for suite in served))
+
+    def _take_suites(self, names: str) -> bool:
+        """Whether OpenSSL knows any of these suites, which are the only ones from now on."""
+        taken = int(self.library.lib.SSL_CTX_set_cipher_list(self.pointer, names.encode()))
+        self.library.lib.ERR_clear_error()
+        return taken == 1
 
     def _set_identity(self, identity: ServerIdentity) -> None:
         library, lib, check = self.library, self.library.lib, self.library.check

@@ -6,6 +6,7 @@ from dataclasses import replace
 from heapq import heappop, heappush
 from typing import override
 
+from ...security.identity import CertificateIdentity
 from ...security.policy import Credentials, Policy, examine
 from ...security.refusal import Reason, Refusal
 from ...security.server_identity import ServerIdentity
@@ -53,10 +54,12 @@ class OpenSSLEndpoint(Endpoint):
             raise ValueError(f"an MTU of {mtu} is less than {MIN_MTU}")
         loaded = Library.load(library)
         self.engine = " ".join(loaded.version.split()[:2]).lower()
-        self.suites = tuple(suite.name for suite in policy.suites)
         self.server_identity = server_identity or ServerIdentity.generate()
+        trust_anchors = tuple(trust_anchors)
         self._context = Context(loaded, credentials, policy, self.server_identity, trust_anchors)
-        self._policy = policy
+        self._policy = self._context.policy
+        self.suites = tuple(suite.name for suite in self._policy.suites)
+        self._trust_anchors = frozenset(trust_anchors)
         self._mtu = mtu
         self._cookies = CookieJar()
         self._pending: dict[NetworkPath, Handshake] = {}
@@ -67,9 +70,15 @@ class OpenSSLEndpoint(Endpoint):
         self._spent: OrderedDict[tuple[NetworkPath, bytes], float] = OrderedDict()
         self._identities: dict[object, list[_Live]] = {}
 
+    @override
     def set_trust_anchors(self, certificates: Iterable[bytes]) -> None:
-        """Trust exactly these DER CA certificates from now on."""
-        self._context.set_trust_anchors(certificates)
+        trusted = frozenset(certificates)
+        self._context.set_trust_anchors(trusted)
+        former, self._trust_anchors = self._trust_anchors, trusted
+        if former - trusted:
+            for handshake in list(self._pending.values()):
+                if isinstance(handshake.identity, CertificateIdentity) and handshake.identity.trusted:
+                    self._drop(handshake)
 
     @property
     @override
