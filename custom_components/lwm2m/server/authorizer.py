@@ -47,16 +47,17 @@ class Authorizer:
     """Implements `security.policy.Credentials`; all answers are immediate and change nothing but what is said here.
 
     `open_to_authorities`: a certificate of a trusted CA also lets in endpoints that have nothing on file, under the
-    names that it carries.
+    names that it carries. `is_reserved` says whether nobody may be an endpoint without a credential, though none is on
+    file at present; its owner sets it.
     """
 
     def __init__(self) -> None:
         self._credentials: dict[str, Credential] = {}
         self._endpoints: dict[bytes, str] = {}
         self._candidates: dict[bytes, Candidate] = {}
-        self._reserved: set[str] = set()
         self.on_change: Changed | None = None
         self.open_to_authorities = False
+        self.is_reserved: Callable[[str], bool] = lambda _endpoint: False
 
     # -- what the user decides
 
@@ -104,20 +105,6 @@ class Authorizer:
         """The endpoint on file that the identity of this credential belongs to."""
         key = _key_of(credential)
         return None if key is None else self._endpoints.get(key)
-
-    # -- endpoints that are expected by nobody, and yet not to be had
-
-    def reserve(self, endpoint: str) -> None:
-        """Let nobody be this endpoint without a credential, though none is on file at present."""
-        self._reserved.add(endpoint)
-
-    def release(self, endpoint: str) -> None:
-        """End that."""
-        self._reserved.discard(endpoint)
-
-    def is_reserved(self, endpoint: str) -> bool:
-        """Whether nobody may be this endpoint without a credential, though none is on file."""
-        return endpoint in self._reserved
 
     # -- candidates (managed by pending.py)
 

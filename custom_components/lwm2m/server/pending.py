@@ -199,6 +199,10 @@ class Pending:
         """Drop an unknown peer; its next call is told at once."""
         self._unknown.pop(key, None)
 
+    def awaits(self, endpoint: str) -> bool:
+        """Whether a candidate is to be this endpoint, or has said that it is."""
+        return any(endpoint in (candidate.expected_endpoint, candidate.endpoint) for candidate in self._candidates)
+
     def is_live(self, candidate: Candidate) -> bool:
         """Neither adopted nor cancelled."""
         return candidate in self._candidates

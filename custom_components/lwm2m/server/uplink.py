@@ -121,7 +121,9 @@ class Uplink:
                 detail = f"another new device has registered as {printable(endpoint)} already"
         elif isinstance(identity, NoSecurity) and credential is None:
             if server.authorizer.is_reserved(endpoint):
-                detail = f"{printable(endpoint)} has a credential, though it is not expected at present"
+                detail = f"nobody may be {printable(endpoint)} without a credential"
+            elif server.pending.awaits(endpoint) and not self._is_expected(endpoint):
+                detail = f"a device that proves to be {printable(endpoint)} is waited for"
             elif present is not None and not isinstance(present.peer.security.identity, NoSecurity):
                 detail = f"{printable(endpoint)} is registered over a secure association"
         else:
@@ -129,6 +131,10 @@ class Uplink:
         if detail is None:
             return None
         return Refusal(Reason.ENDPOINT_MISMATCH, detail, identity=identity.label, endpoint=printable(endpoint))
+
+    def _is_expected(self, endpoint: str) -> bool:
+        device = self._server.devices.get(endpoint)
+        return device is not None and device.expected
 
     # -- Update and Deregister
 
