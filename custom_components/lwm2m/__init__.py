@@ -8,7 +8,7 @@ import asyncio
 import logging
 
 from homeassistant.config_entries import ConfigEntry, signal_discovered_config_entry_removed
-from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
@@ -19,7 +19,7 @@ from . import discovery, issues
 from .const import CONF_ENDPOINT, DATA_HUB, DOMAIN
 from .device_runtime import LwM2MConfigEntry
 from .dtls.endpoint import EngineUnavailableError
-from .entry_data import device_entries, is_server, listen_of, server_entry
+from .entry_data import authorities_of, device_entries, is_server, listen_of, policy_of, server_entry
 from .hub import Hub
 from .mapping.descriptions import PLATFORMS
 from .protocol.objects.registry import Registry
@@ -29,6 +29,9 @@ from .services import async_setup_services
 from .storage import DeviceFile
 
 _LOGGER = logging.getLogger(__name__)
+
+SERVER_PLATFORMS = [Platform.EVENT]
+"""What the server itself has entities of."""
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
@@ -79,20 +82,24 @@ async def async_setup_entry(hass: HomeAssistant, entry: LwM2MConfigEntry) -> boo
 
 async def _setup_server(hass: HomeAssistant, entry: LwM2MConfigEntry, hub: Hub) -> None:
     listen = listen_of(entry.options)
+    ports = str(listen.port) if listen.nosec is None else f"{listen.port} or {listen.nosec}"
     await hub.async_load_objects()
+    hub.server.policy = policy_of(entry.options)
+    hub.server.set_trust_anchors(authorities_of(entry.data))
     try:
         await hub.async_start(listen)
     except OSError as error:
         raise ConfigEntryNotReady(
             translation_domain=DOMAIN,
             translation_key="port_in_use",
-            translation_placeholders={"port": str(listen.port), "error": str(error)},
+            translation_placeholders={"port": ports, "error": str(error)},
         ) from error
     except EngineUnavailableError as error:
         raise ConfigEntryError(
             translation_domain=DOMAIN, translation_key="no_engine", translation_placeholders={"error": str(error)}
         ) from error
     hub.async_check_server_entry()
+    await hass.config_entries.async_forward_entry_setups(entry, SERVER_PLATFORMS)
 
     async def stop(_event: Event) -> None:
         await hub.async_stop()
@@ -104,6 +111,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: LwM2MConfigEntry) -> bo
     """Close the server's sockets, or take away a device's entities."""
     hub = hass.data[DATA_HUB]
     if is_server(entry):
+        if not await hass.config_entries.async_unload_platforms(entry, SERVER_PLATFORMS):
+            return False
         await hub.async_stop()
         return True
     if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):

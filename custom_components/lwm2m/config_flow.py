@@ -2,17 +2,22 @@
 
     user ─ no server ─▶ server ─▶ CREATE
          └ server ────▶ add_device ▶ manual_psk (▶ show_key) ▶ wait
-    integration_discovery ▶ psk ▶ wait
+                                   ▶ manual_rpk | manual_certificate ▶ show_server ▶ wait
+    integration_discovery ▶ psk | rpk | certificate: pin_certificate | by_authority ▶ wait
+                          ▶ nosec ▶ CREATE
     wait ─ registered ─▶ finish ▶ CREATE
       ├ wrong key ──▶ the form that asked (the second time: wrong_key)
       ├ deadline ───▶ no_answer: wait | change_credential | add_anyway
       └ refused, or no server any more ▶ abort
-    reauth ▶ reauth_confirm ▶ wait        reconfigure ▶ server_settings | device_settings (▶ show_key) ▶ wait
+    reauth ▶ reauth_confirm | reauth_public_key | reauth_certificate ▶ wait
+    reconfigure ▶ server_settings | device_settings: set_psk | set_rpk | set_certificate ▶ wait
 
 A dialog may be closed and opened at any time: each step can be run again, and what it shows is kept in the flow.
 """
 
-from collections.abc import Mapping
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, override
 
 from homeassistant.config_entries import (
@@ -21,51 +26,37 @@ from homeassistant.config_entries import (
     OptionsFlow,
 )
 from homeassistant.core import callback
+from homeassistant.data_entry_flow import UnknownFlow
 
-from .config_flow_forms import (
-    MANUAL_PSK_FORM,
-    PSK_FORM,
-    RECONFIGURE_PSK_FORM,
-    async_server_form,
-    read_credential,
-    read_endpoint,
-    show_key_form,
-)
-from .const import (
-    CONF_ENDPOINT,
-    CONF_IDENTITY,
-    CONF_KEY,
-    CONF_PORTS,
-    DATA_HUB,
-    DOMAIN,
-    SERVER_TITLE,
-    SERVER_UNIQUE_ID,
-    device_unique_id,
-)
+from .config_flow_forms import async_server_form
+from .const import CONF_ENDPOINT, CONF_PORTS, CONF_SHOWN, DATA_HUB, DOMAIN, SERVER_TITLE, SERVER_UNIQUE_ID
 from .discovery import Caller
 from .entry_data import (
-    entry_of_identity,
+    credential_of,
+    entry_of_claim,
     identity_of,
-    identity_text,
     is_server,
     listen_of,
     listen_options,
     server_entry,
 )
-from .issues import quoted
-from .listening import async_server_uri, async_try
+from .flow_certificate import CertificateSteps
+from .flow_no_security import NoSecuritySteps
+from .flow_psk import PskSteps
+from .flow_public_key import PublicKeySteps
+from .listening import async_present_uri, async_try
 from .options_flow import LwM2MOptionsFlow
-from .pairing_flow import PairingFlow
+from .security.cipher_suite import BY_NAME
+from .security.credential import Certificate, RawPublicKey, SecurityMode
+from .server.events import Event, Registered, Updated
 
 
-class LwM2MConfigFlow(PairingFlow, domain=DOMAIN):
-    """The steps up to a credential; pairing_flow.py has those after it."""
+class LwM2MConfigFlow(PskSteps, PublicKeySteps, CertificateSteps, NoSecuritySteps, domain=DOMAIN):
+    """The steps up to the question for a credential; flow_*.py ask it, pairing_flow.py has what comes after."""
 
     VERSION = 1
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._host = ""
+    _stop_hearing: Callable[[], None] | None = None
 
     @staticmethod
     @callback
@@ -107,117 +98,70 @@ class LwM2MConfigFlow(PairingFlow, domain=DOMAIN):
     async def async_step_add_device(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask how the device proves who it is."""
         return self.async_show_menu(
-            step_id="add_device", menu_options=["manual_psk"], description_placeholders={"uri": await self._uri()}
+            step_id="add_device",
+            menu_options=self._modes("manual"),
+            description_placeholders={"uri": await async_present_uri(self.hass)},
         )
 
-    async def async_step_manual_psk(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for endpoint name, identity and key; a key that is left out is made."""
-        errors: dict[str, str] = {}
-        self._form = "manual_psk"
-        if user_input is not None:
-            self._error = None
-            self._endpoint = read_endpoint(user_input, errors)
-            self._identity = (user_input.get(CONF_IDENTITY) or self._endpoint).strip().encode()
-            credential = read_credential(user_input, self._identity, errors)
-            if credential is not None:
-                await self.async_set_unique_id(device_unique_id(self._endpoint), raise_on_progress=False)
-                self._abort_if_unique_id_configured()
-                if self._accept(credential, errors):
-                    return await self._after_form(typed=bool(user_input.get(CONF_KEY)))
-        elif self._error is not None:
-            errors[CONF_KEY] = self._error
-        form = self.add_suggested_values_to_schema(MANUAL_PSK_FORM, user_input or self._typed())
-        return self.async_show_form(step_id="manual_psk", data_schema=form, errors=errors, last_step=False)
-
-    async def async_step_show_key(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Show a key that was made, and what else the device must be given. The key may be typed over."""
-        errors: dict[str, str] = {}
-        if user_input is not None:
-            credential = read_credential(user_input, self._identity, errors)
-            if credential is not None and self._accept(credential, errors):
-                return await self._begin()
-        uri = await self._uri()
-        form = self.add_suggested_values_to_schema(
-            show_key_form(self._endpoint or "", self._pairing.credential, uri), user_input
-        )
-        return self.async_show_form(
-            step_id="show_key",
-            data_schema=form,
-            errors=errors,
-            last_step=False,
-            description_placeholders={
-                "name": self._name,
-                "uri": uri,
-                "identity": quoted(identity_text(self._identity)),
-                "key": self._pairing.credential.key.hex(),
-            },
-        )
-
-    async def _after_form(self, *, typed: bool) -> ConfigFlowResult:
-        self._generated = not typed
-        return await (self._begin() if typed else self.async_step_show_key())
+    def _modes(self, prefix: str) -> list[str]:
+        """Return the menu of the ways to prove who one is that the present engine serves."""
+        served = self.hass.data[DATA_HUB].server.suites
+        public = any(BY_NAME[name].has_certificate for name in served)
+        modes = ("psk", "rpk", "certificate") if public else ("psk",)
+        return [f"{prefix}_{mode}" for mode in modes]
 
     # A device that called
 
     async def async_step_integration_discovery(self, discovery_info: Caller) -> ConfigFlowResult:  # type: ignore[override]
-        """Begin with what a caller said: its identity."""
-        self._identity = bytes.fromhex(discovery_info.identity_hex)
-        self._host = discovery_info.host
+        """Begin with what a caller said."""
+        self._claims(discovery_info)
         await self.async_set_unique_id(discovery_info.key)
         self._abort_if_unique_id_configured()
-        if entry_of_identity(self.hass, self._identity) is not None:
+        mode = SecurityMode(discovery_info.mode)
+        if entry_of_claim(self.hass, mode, discovery_info.claim) is not None:
             return self.async_abort(reason="already_configured")
-        return await self.async_step_psk()
-
-    async def async_step_psk(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the key of the device that called."""
-        errors: dict[str, str] = {}
-        self._form = "psk"
-        if user_input is not None:
-            self._error = None
-            credential = read_credential(user_input, self._identity, errors)
-            if credential is not None and self._accept(credential, errors):
-                return await self._begin()
-        elif self._error is not None:
-            errors[CONF_KEY] = self._error
-        return self.async_show_form(
-            step_id="psk",
-            data_schema=PSK_FORM,
-            errors=errors,
-            last_step=False,
-            description_placeholders={
-                "name": self._name,
-                "identity": quoted(identity_text(self._identity)),
-                "host": quoted(self._host),
-            },
-        )
+        match mode:
+            case SecurityMode.PSK:
+                return await self._begin_psk(discovery_info)
+            case SecurityMode.RPK:
+                return await self._begin_rpk(discovery_info)
+            case SecurityMode.CERTIFICATE:
+                return await self._begin_certificate(discovery_info)
+            case SecurityMode.NOSEC:
+                return await self._begin_nosec(discovery_info)
 
     # Another credential for a device
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
-        """The device calls with a key that is not the one on file."""
+        """The device calls with a credential that is not the one on file: `shown` is its public key or certificate."""
         self._endpoint = entry_data[CONF_ENDPOINT]
+        self._stop_hearing = self.hass.data[DATA_HUB].server.subscribe(self._heard, Registered, Updated)
+        credential = credential_of(entry_data)
+        match credential:
+            case RawPublicKey(public_key=public_key):
+                self._known_key, self._shown_key = public_key, b64decode(entry_data[CONF_SHOWN])
+                return await self.async_step_reauth_public_key()
+            case Certificate(certificate=certificate):
+                self._known_certificate, self._shown_certificate = certificate, b64decode(entry_data[CONF_SHOWN])
+                return await self.async_step_reauth_certificate()
         self._identity = identity_of(entry_data)
         return await self.async_step_reauth_confirm()
 
-    async def async_step_reauth_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the key that it has now."""
-        errors: dict[str, str] = {}
-        self._form = "reauth_confirm"
-        if user_input is not None:
-            self._error = None
-            credential = read_credential(user_input, self._identity, errors)
-            if credential is not None and self._accept(credential, errors):
-                return await self._begin()
-        elif self._error is not None:
-            errors[CONF_KEY] = self._error
-        return self.async_show_form(
-            step_id="reauth_confirm",
-            data_schema=PSK_FORM,
-            errors=errors,
-            last_step=False,
-            description_placeholders={"name": self._name, "identity": quoted(identity_text(self._identity))},
-        )
+    @callback
+    def _heard(self, event: Event) -> None:
+        """Ask no more where the device came with the credential on file, unless somebody is about to answer."""
+        device = event.device if isinstance(event, Registered | Updated) else None
+        if device is None or device.endpoint != self._endpoint or self._is_open:
+            return
+        with suppress(UnknownFlow):
+            self.hass.config_entries.flow.async_abort(self.flow_id)
+
+    @callback
+    @override
+    def async_remove(self) -> None:
+        if self._stop_hearing is not None:
+            self._stop_hearing()
+        super().async_remove()
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Change what an entry was made with."""
@@ -227,51 +171,23 @@ class LwM2MConfigFlow(PairingFlow, domain=DOMAIN):
         if (hub := self.hass.data.get(DATA_HUB)) is None or not hub.running:
             return self.async_abort(reason="server_not_running")
         self._endpoint = entry.data[CONF_ENDPOINT]
-        self._identity = identity_of(entry.data)
         return await self.async_step_device_settings()
+
+    async def async_step_device_settings(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask how the device proves who it is from now on."""
+        return self.async_show_menu(
+            step_id="device_settings", menu_options=self._modes("set"), description_placeholders={"name": self._name}
+        )
 
     async def async_step_server_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask where to listen instead, and try it."""
         entry = self._get_reconfigure_entry()
         errors: dict[str, str] = {}
         if user_input is not None:
-            options = listen_options(user_input[CONF_PORTS])
+            options = {**entry.options, **listen_options(user_input[CONF_PORTS])}
             if (error := await async_try(self.hass, listen_of(options), self.hass.data.get(DATA_HUB))) is None:
                 return self.async_update_reload_and_abort(entry, options=options)
             errors["base"] = error
         form = await async_server_form(self.hass, listen_of(entry.options).host)
         form = self.add_suggested_values_to_schema(form, user_input or entry.options)
         return self.async_show_form(step_id="server_settings", data_schema=form, errors=errors, last_step=True)
-
-    async def async_step_device_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the device's new identity and key; a key that is left out is made."""
-        errors: dict[str, str] = {}
-        self._form = "device_settings"
-        if user_input is not None:
-            self._error = None
-            self._identity = user_input[CONF_IDENTITY].strip().encode()
-            credential = read_credential(user_input, self._identity, errors)
-            if credential is not None and self._accept(credential, errors):
-                return await self._after_form(typed=bool(user_input.get(CONF_KEY)))
-        elif self._error is not None:
-            errors[CONF_KEY] = self._error
-        known = {CONF_IDENTITY: identity_text(self._identity)}
-        form = self.add_suggested_values_to_schema(RECONFIGURE_PSK_FORM, user_input or known)
-        return self.async_show_form(
-            step_id="device_settings",
-            data_schema=form,
-            errors=errors,
-            last_step=False,
-            description_placeholders={"name": self._name},
-        )
-
-    def _typed(self) -> dict[str, Any]:
-        return (
-            {}
-            if self._endpoint is None
-            else {CONF_ENDPOINT: self._endpoint, CONF_IDENTITY: identity_text(self._identity)}
-        )
-
-    async def _uri(self) -> str:
-        entry = server_entry(self.hass)
-        return await async_server_uri(self.hass, listen_of({} if entry is None else entry.options))

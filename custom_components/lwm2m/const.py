@@ -21,13 +21,24 @@ CONF_MODE: Final = "mode"
 CONF_IDENTITY: Final = "identity"
 CONF_IDENTITY_HEX: Final = "identity_hex"
 CONF_KEY: Final = "key"
+CONF_PUBLIC_KEY: Final = "public_key"
+CONF_CERTIFICATE: Final = "certificate"
+CONF_AUTHORITY: Final = "authority"
+CONF_FINGERPRINT_MATCHES: Final = "fingerprint_matches"
+CONF_SHOWN: Final = "shown"
+
+CONF_AUTHORITIES: Final = "authorities"
 
 CONF_PORTS: Final = "ports"
 CONF_PORT: Final = "port"
 CONF_INTERFACE: Final = "interface"
+CONF_SUITES: Final = "suites"
+CONF_NOSEC: Final = "nosec"
+CONF_ENABLED: Final = "enabled"
 
 ALL_INTERFACES: Final = "all"
 DEFAULT_PORT: Final = 5684
+DEFAULT_NOSEC_PORT: Final = 5683
 
 MAX_ENDPOINT_LENGTH: Final = 255
 

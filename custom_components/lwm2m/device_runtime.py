@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import DOMAIN
+from .const import CONF_SHOWN, DOMAIN
 from .mapping import TABLE, Description, describe, device_facts
 from .mapping.device_info import DEVICE_OBJECT
 from .mapping.table import PRIVATE_OBJECTS
@@ -43,7 +44,10 @@ SOON = 1.0
 
 
 class DeviceRuntime:
-    """`behind`: not all of what the device has was read yet, so its next sign of life is worth another try."""
+    """`behind`: not all of what the device has was read yet, so its next sign of life is worth another try.
+
+    `host` is where the device called from last, None until it has called.
+    """
 
     def __init__(self, hub: Hub, entry: LwM2MConfigEntry, device: Device) -> None:
         self.hub = hub
@@ -52,6 +56,7 @@ class DeviceRuntime:
         self.endpoint = device.endpoint
         self.device_info = DeviceInfo(identifiers={(DOMAIN, device.endpoint)})
         self.behind = False
+        self.host: str | None = None
         self._platforms: dict[Platform, Callable[[list[Any]], None]] = {}
         self._known: set[Path] = set()
         self._settled: set[Path] = set()
@@ -123,8 +128,8 @@ class DeviceRuntime:
                 self.async_registered()
 
     @callback
-    def async_wrong_key(self) -> None:
-        """The device called with another key than the one on file.
+    def async_wrong_credential(self, shown: bytes | None = None) -> None:
+        """The device called with another key or certificate than the one on file; `shown` is that, if it is public.
 
         Anybody can do that in its name; so the user is asked only when it goes on, and the device itself is not there.
         """
@@ -132,7 +137,8 @@ class DeviceRuntime:
             return
         self._wrong_keys += 1
         if self._wrong_keys >= WRONG_KEYS:
-            self.entry.async_start_reauth(self.hub.hass)
+            data = {} if shown is None else {CONF_SHOWN: b64encode(shown).decode()}
+            self.entry.async_start_reauth(self.hub.hass, data=data)
 
     # The device's page
 

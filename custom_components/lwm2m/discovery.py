@@ -14,8 +14,8 @@ from homeassistant.data_entry_flow import BaseServiceInfo
 from homeassistant.helpers import discovery_flow
 
 from .const import DOMAIN
-from .entry_data import entry_of_identity
-from .security.credential import SecurityMode
+from .entry_data import claim_of, entry_of_claim
+from .security.credential import Credential, SecurityMode
 from .server.pending import Pending, Unknown
 
 _LOGGER = logging.getLogger(__name__)
@@ -27,18 +27,37 @@ CARD_LIFE = 86_400.0
 
 @dataclass(slots=True)
 class Caller(BaseServiceInfo):
-    """A device that called: the initial data of a discovery flow. Nothing of it is proven."""
+    """A device that called: the initial data of a discovery flow. Nothing of it is proven.
+
+    `claim_hex` is its PSK identity, its public key or certificate (DER), or its endpoint name (NoSec).
+    """
 
     key: str
-    identity: str
-    identity_hex: str
+    mode: str
+    name: str
+    claim_hex: str
     host: str
+
+    @property
+    def claim(self) -> bytes:
+        """What it called with."""
+        return bytes.fromhex(self.claim_hex)
+
+
+def _title(peer: Unknown) -> str:
+    """What a card is called. Nobody has proven anything yet; without security nobody ever does."""
+    match peer.mode:
+        case SecurityMode.RPK:
+            return f"Raw public key {peer.identity}"
+        case SecurityMode.NOSEC:
+            return f"{peer.identity} (unproven)"
+    return peer.identity
 
 
 @callback
 def async_found(hass: HomeAssistant, peer: Unknown) -> None:
     """Show a card for a device that called, unless it belongs to an entry (which may be disabled)."""
-    if peer.mode is not SecurityMode.PSK or entry_of_identity(hass, peer.identity_bytes) is not None:
+    if entry_of_claim(hass, peer.mode, peer.identity_bytes) is not None:
         return
     cards = hass.config_entries.flow.async_progress_by_handler(
         DOMAIN, include_uninitialized=True, match_context={"source": SOURCE_INTEGRATION_DISCOVERY}
@@ -49,8 +68,8 @@ def async_found(hass: HomeAssistant, peer: Unknown) -> None:
     discovery_flow.async_create_flow(
         hass,
         DOMAIN,
-        context={"source": SOURCE_INTEGRATION_DISCOVERY, "title_placeholders": {"name": peer.identity}},
-        data=Caller(peer.key, peer.identity, peer.identity_bytes.hex(), peer.host),
+        context={"source": SOURCE_INTEGRATION_DISCOVERY, "title_placeholders": {"name": _title(peer)}},
+        data=Caller(peer.key, peer.mode.value, peer.identity, peer.identity_bytes.hex(), peer.host),
         discovery_key=discovery_flow.DiscoveryKey(domain=DOMAIN, key=peer.key, version=1),
     )
 
@@ -64,10 +83,15 @@ def async_entry_removed(hass: HomeAssistant, entry: ConfigEntry, pending: Pendin
 
 
 @callback
-def async_withdraw(hass: HomeAssistant, identity: bytes) -> None:
-    """A device with this identity has an entry: its card goes, unless somebody is in the middle of it."""
-    digits = identity.hex()
-    hass.config_entries.flow.async_dismiss_discovery_flows(Caller, lambda caller: caller.identity_hex == digits)
+def async_withdraw(hass: HomeAssistant, endpoint: str, credential: Credential | None) -> None:
+    """A device with this credential has an entry: its cards go, unless somebody is in the middle of one."""
+    unproven = SecurityMode.NOSEC.value, endpoint.encode().hex()
+    gone = {unproven}
+    if credential is not None and (claim := claim_of(credential)) is not None:
+        gone.add((credential.mode.value, claim.hex()))
+    hass.config_entries.flow.async_dismiss_discovery_flows(
+        Caller, lambda caller: (caller.mode, caller.claim_hex) in gone
+    )
 
 
 @callback

@@ -6,21 +6,36 @@ disturbs another. The server's entry opens and closes the sockets; a device's en
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.util import dt as dt_util
 
 from . import discovery, issues
-from .const import CONF_ENDPOINT
+from .const import CONF_ENDPOINT, DOMAIN, device_unique_id
 from .device_runtime import DeviceRuntime, LwM2MConfigEntry
-from .entry_data import Listen, credential_of, device_entries, server_entry
+from .entry_data import (
+    Listen,
+    authorities_data,
+    authorities_of,
+    credential_of,
+    device_entries,
+    mode_of,
+    server_entry,
+)
 from .protocol.objects.model import ObjectDefinition
 from .protocol.objects.registry import Registry
+from .refusals_watch import RefusalWatch
+from .security.credential import CredentialError, SecurityMode
+from .security.pem import MAX_AUTHORITIES, read_certificate
 from .security.refusal import Reason, Refusal
+from .server.device import Device
 from .server.events import Event, RefusedEvent, Registered, UnknownPeer, Updated
 from .server.server import Server
 from .server.store import Store
@@ -50,6 +65,7 @@ class Hub:
     def __init__(self, hass: HomeAssistant, server: Server) -> None:
         self.hass = hass
         self.server = server
+        server.authorizer.is_reserved = self._is_reserved
         self._file = DeviceFile(hass)
         self.store = Store(
             server,
@@ -63,6 +79,7 @@ class Hub:
         self._objects: list[ObjectDefinition] = []
         self._objects_lock = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
+        self.refusals = RefusalWatch(self)
         self._stop_listening: list[Callable[[], None]] = []
 
     # The server
@@ -79,8 +96,9 @@ class Hub:
 
     async def async_start(self, listen: Listen) -> None:
         """Open the sockets; OSError if that cannot be done, EngineUnavailableError where there is no DTLS."""
-        await self.server.start(listen.host, coaps_port=listen.port)
+        await self.server.start(listen.host, coaps_port=listen.port, coap_port=listen.nosec)
         issues.async_constrained_engine(self.hass, self.server.engine_name or "")
+        self.refusals.issues.async_check()
         self._stop_listening = [
             self.server.subscribe(self._on_event, Registered, Updated, RefusedEvent, UnknownPeer),
             async_track_time_interval(self.hass, self._check_cards, CARDS_CHECKED_EVERY, cancel_on_shutdown=True),
@@ -112,6 +130,31 @@ class Hub:
                 if (runtime := self.runtimes.get(device.endpoint)) is not None:
                     self.hass.config_entries.async_schedule_reload(runtime.entry.entry_id)
 
+    # Trusted CAs
+
+    async def async_trust(self, certificates: Sequence[bytes]) -> None:
+        """Trust these CAs (DER) too, from now on; CredentialError where they would be too many."""
+        entry = server_entry(self.hass)
+        if entry is not None:
+            trusted = tuple(dict.fromkeys((*authorities_of(entry.data), *certificates)))
+            if len(trusted) > MAX_AUTHORITIES:
+                raise CredentialError(f"there would be more than {MAX_AUTHORITIES} trusted CAs")
+            self._set_authorities(entry, trusted)
+
+    async def async_distrust(self, fingerprint: str) -> None:
+        """Trust a CA (SHA-256 of its certificate, in hexadecimal) no more.
+
+        Whoever has come in by a certificate of any CA has to prove itself anew.
+        """
+        entry = server_entry(self.hass)
+        if entry is not None:
+            trusted = authorities_of(entry.data)
+            self._set_authorities(entry, tuple(der for der in trusted if sha256(der).hexdigest() != fingerprint))
+
+    def _set_authorities(self, entry: ConfigEntry, certificates: tuple[bytes, ...]) -> None:
+        self.server.set_trust_anchors(certificates)
+        self.hass.config_entries.async_update_entry(entry, data={**entry.data, **authorities_data(certificates)})
+
     # What is kept over a restart
 
     async def async_load(self) -> None:
@@ -140,9 +183,12 @@ class Hub:
         """Expect the device of an entry, with its credential; IdentityInUseError if another entry has that identity."""
         endpoint = entry.data[CONF_ENDPOINT]
         credential = credential_of(entry.data)
-        self.server.authorizer.set_credential(endpoint, credential)
+        if credential is None:
+            self.server.authorizer.remove_credential(endpoint)
+        else:
+            self.server.authorizer.set_credential(endpoint, credential)
         runtime = self.runtimes[endpoint] = DeviceRuntime(self, entry, self.store.restore(endpoint))
-        discovery.async_withdraw(self.hass, credential.identity)
+        discovery.async_withdraw(self.hass, endpoint, credential)
         return runtime
 
     @callback
@@ -155,6 +201,7 @@ class Hub:
     def forget(self, endpoint: str) -> None:
         """The entry is gone: so are credential, association, registration and all that was known."""
         self.store.forget(endpoint)
+        self.refusals.async_forget(endpoint)
         self._let_go(endpoint)
 
     @callback
@@ -166,6 +213,14 @@ class Hub:
     def _let_go(self, endpoint: str) -> None:
         self.server.authorizer.remove_credential(endpoint)
         self.server.forget(endpoint)
+        # What is left now was registered without security; the device has to ask again whether it may.
+        if (registration := self.server.registrations.of_endpoint(endpoint)) is not None:
+            self.server.end(registration)
+
+    def _is_reserved(self, endpoint: str) -> bool:
+        """Whether nobody may be this device without a credential: it has an entry with one, or a disabled entry."""
+        entry = self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, device_unique_id(endpoint))
+        return entry is not None and (entry.disabled_by is not None or mode_of(entry.data) is not SecurityMode.NOSEC)
 
     @asynccontextmanager
     async def async_read_turn(self) -> AsyncIterator[None]:
@@ -192,29 +247,49 @@ class Hub:
     def _on_event(self, event: Event) -> None:
         match event:
             case Registered(device):
-                if (runtime := self.runtimes.get(device.endpoint)) is not None:
+                if (runtime := self._heard(device)) is not None:
                     runtime.async_registered()
                     runtime.async_tell()
             case Updated(device, objects_changed):
-                if (runtime := self.runtimes.get(device.endpoint)) is not None:
+                if (runtime := self._heard(device)) is not None:
                     if objects_changed or runtime.behind:
                         runtime.async_registered()
                     runtime.async_tell()
-            case RefusedEvent(_, refusal):
-                self._refused(refusal)
+            case RefusedEvent((host, _), refusal):
+                self._refused(host, refusal)
             case UnknownPeer(peer):
                 discovery.async_found(self.hass, peer)
 
-    def _refused(self, refusal: Refusal) -> None:
-        if refusal.reason is Reason.WRONG_KEY and refusal.endpoint is not None:
-            if (runtime := self.runtimes.get(refusal.endpoint)) is not None:
-                runtime.async_wrong_key()
-        elif refusal.reason is Reason.ENDPOINT_MISMATCH and refusal.identity is not None:
-            issues.async_shared_identity(self.hass, refusal.identity, refusal.endpoint or "")
+    def _heard(self, device: Device) -> DeviceRuntime | None:
+        runtime = self.runtimes.get(device.endpoint)
+        if runtime is not None and device.registration is not None:
+            runtime.host = device.registration.peer.address[0]
+        return runtime
+
+    def _refused(self, host: str, refusal: Refusal) -> None:
+        runtime, shown = self.runtimes.get(refusal.endpoint or ""), refusal.identity_bytes
+        match refusal.reason:
+            case Reason.WRONG_KEY if runtime is not None:
+                runtime.async_wrong_credential()
+            case Reason.UNTRUSTED_CERTIFICATE if runtime is not None and shown is not None and _can_be_pinned(shown):
+                runtime.async_wrong_credential(shown)
+            case Reason.UNKNOWN_PUBLIC_KEY if shown is not None:
+                if (runtime := self._absent_at(host)) is not None:
+                    runtime.async_wrong_credential(shown)
+
+    def _absent_at(self, host: str) -> DeviceRuntime | None:
+        """The one device with a raw public key that was here last and is gone: a handshake names no endpoint."""
+        absent = [
+            runtime
+            for runtime in self.runtimes.values()
+            if runtime.host == host and not runtime.device.available and mode_of(runtime.entry.data) is SecurityMode.RPK
+        ]
+        return absent[0] if len(absent) == 1 else None
 
     @callback
     def _check_cards(self, _now: datetime) -> None:
         discovery.async_withdraw_stale(self.hass, self.server.pending)
+        self.refusals.issues.async_check()
 
     @callback
     def _tell_contacts(self, _now: datetime) -> None:
@@ -232,4 +307,13 @@ class Hub:
         issues.async_no_server(self.hass, missing=not self.has_server and bool(device_entries(self.hass)))
         if not self.has_server:
             discovery.async_withdraw_all(self.hass)
+            self.refusals.issues.async_clear()
         self._tell()
+
+
+def _can_be_pinned(certificate: bytes) -> bool:
+    try:
+        read_certificate(certificate, dt_util.utcnow())
+    except CredentialError:
+        return False
+    return True

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
 from .const import CONF_ENDPOINT, DOMAIN
-from .entry_data import device_entries, identity_of
-from .security.identity import printable
+from .entry_data import credential_of, device_entries
+from .security.certificate import names_of
+from .security.credential import Certificate, Psk, RawPublicKey
+from .security.identity import fingerprint, printable
 
 _NO_SERVER = "no_server"
 _BAD_OBJECT = "bad_object_"
@@ -31,10 +34,15 @@ def async_no_server(hass: HomeAssistant, *, missing: bool) -> None:
         ir.async_delete_issue(hass, DOMAIN, _NO_SERVER)
 
 
+def is_constrained(engine: str | None) -> bool:
+    """Whether this is the engine that knows one cipher suite only."""
+    return engine is not None and engine.startswith("tinydtls")
+
+
 @callback
 def async_constrained_engine(hass: HomeAssistant, engine: str) -> None:
     """Say that the server runs on the engine that knows one cipher suite only, or say it no more."""
-    if engine.startswith("tinydtls"):
+    if is_constrained(engine):
         ir.async_create_issue(
             hass,
             DOMAIN,
@@ -103,14 +111,14 @@ def async_store_not_saved(hass: HomeAssistant, error: OSError | None) -> None:
 
 
 @callback
-def async_shared_identity(hass: HomeAssistant, identity: str, caller: str) -> None:
-    """Say that a device called with the identity of another one; `identity` and `caller` are printable."""
-    entry = next(
-        (entry for entry in device_entries(hass) if printable(identity_of(entry.data)) == identity),
-        None,
-    )
+def async_shared_identity(hass: HomeAssistant, identity: str, caller: str) -> bool:
+    """Say that a device called with the identity of another one, or return False if that has no entry.
+
+    `identity` and `caller` are printable.
+    """
+    entry = next((entry for entry in device_entries(hass) if _label(entry) == identity), None)
     if entry is None:
-        return
+        return False
     ir.async_create_issue(
         hass,
         DOMAIN,
@@ -124,12 +132,27 @@ def async_shared_identity(hass: HomeAssistant, identity: str, caller: str) -> No
             "caller": quoted(caller),
         },
     )
+    return True
 
 
 @callback
 def async_identity_free(hass: HomeAssistant, entry_id: str) -> None:
     """The entry is gone, or has another credential: nobody shares its identity any more."""
     ir.async_delete_issue(hass, DOMAIN, _shared_identity(entry_id))
+
+
+def _label(entry: ConfigEntry) -> str | None:
+    """What a device of this entry is called in a refusal."""
+    credential = credential_of(entry.data)
+    match credential:
+        case Psk(identity=identity):
+            return printable(identity)
+        case RawPublicKey(public_key=public_key):
+            return fingerprint(public_key)
+        case Certificate(certificate=bytes(certificate)):
+            common_name, _ = names_of(certificate) or (None, ())
+            return printable(common_name) if common_name else fingerprint(certificate)
+    return None
 
 
 def _shared_identity(entry_id: str) -> str:

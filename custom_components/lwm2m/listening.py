@@ -1,15 +1,18 @@
 """Whether the server could listen somewhere, found out by doing it; and how devices reach it there."""
 
 import errno
+from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address
 
 from homeassistant.components import network
 from homeassistant.core import HomeAssistant
 
-from .dtls.endpoint import EngineUnavailableError
-from .entry_data import Listen
+from .dtls.endpoint import EngineUnavailableError, make_endpoint
+from .entry_data import Listen, listen_of, server_entry
 from .hub import Hub
 from .protocol.objects.registry import Registry
+from .security.policy import Policy
+from .server.authorizer import Authorizer
 from .server.server import Server
 
 LOOPBACK = "127.0.0.1"
@@ -24,20 +27,50 @@ _ERRORS = {
 async def async_try(hass: HomeAssistant, listen: Listen, hub: Hub | None = None) -> str | None:
     """Return the word for why the server cannot listen there, None if it can.
 
-    Where `hub` holds the port at present, only the address is tried.
+    Of a port that `hub` holds at present only the address is tried.
     """
-    port = listen.port
-    if hub is not None and hub.running and hub.server.coaps_port == port:
-        port = 0
+    if (word := await _try(hass, listen.host, hub, secure=listen.port)) is not None:
+        return word
+    return await async_try_nosec(hass, listen, hub)
+
+
+async def async_try_nosec(hass: HomeAssistant, listen: Listen, hub: Hub | None = None) -> str | None:
+    """Return the word for why the server cannot listen on its port without security, None if it can, or is not to."""
+    if listen.nosec is None:
+        return None
+    if listen.nosec == listen.port:
+        return "same_port"
+    word = await _try(hass, listen.host, hub, nosec=listen.nosec)
+    return f"nosec_{word}" if word in ("port_in_use", "port_forbidden") else word
+
+
+async def _try(
+    hass: HomeAssistant, host: str, hub: Hub | None, *, secure: int | None = None, nosec: int | None = None
+) -> str | None:
+    if hub is not None:
+        held = {hub.server.coaps_port, hub.server.coap_port} - {None}
+        secure, nosec = (0 if port in held else port for port in (secure, nosec))
     server = Server(registry=await hass.async_add_executor_job(Registry.default))
     try:
-        await server.start(listen.host, coaps_port=port)
+        await server.start(host, coaps_port=secure, coap_port=nosec)
     except OSError as error:
         return _ERRORS.get(error.errno or 0, "cannot_listen")
     except EngineUnavailableError:
         return "no_engine"
     await server.stop()
     return None
+
+
+async def async_try_suites(hass: HomeAssistant, suites: Collection[str]) -> tuple[str, list[str]] | None:
+    """Return the word for why not all of these optional cipher suites can be served here, and which; None if all can."""
+    try:
+        endpoint = await hass.async_add_executor_job(make_endpoint, Authorizer(), Policy(suites))
+    except EngineUnavailableError:
+        return "no_engine", list(suites)
+    unserved = [suite for suite in suites if suite not in endpoint.suites]
+    if not unserved:
+        return None
+    return "constrained_engine" if endpoint.engine.startswith("tinydtls") else "suites_not_served", unserved
 
 
 async def async_addresses(hass: HomeAssistant) -> list[str]:
@@ -59,3 +92,9 @@ async def async_server_uri(hass: HomeAssistant, listen: Listen) -> str:
     except ValueError:
         bracketed = False
     return f"coaps://[{host}]:{listen.port}" if bracketed else f"coaps://{host}:{listen.port}"
+
+
+async def async_present_uri(hass: HomeAssistant) -> str:
+    """Return the URI at which devices find the server as it is set up now."""
+    entry = server_entry(hass)
+    return await async_server_uri(hass, listen_of({} if entry is None else entry.options))

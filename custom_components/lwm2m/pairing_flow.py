@@ -18,12 +18,14 @@ from homeassistant.data_entry_flow import FlowResultType, UnknownFlow
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
-from .config_flow_forms import EMPTY_FORM, ENDPOINT_FORM, read_endpoint
+from .config_flow_forms import EMPTY_FORM, ENDPOINT_FORM, read_endpoint, show_server_form
 from .const import CONF_ENDPOINT, DATA_HUB, DOMAIN, device_unique_id
-from .entry_data import device_data, entry_of_identity, identity_text
-from .issues import quoted
+from .discovery import Caller
+from .entry_data import claim_of, device_data, entry_of_claim
+from .issues import literal, quoted
+from .listening import async_present_uri
 from .pairing import PATIENCE, Outcome, Pairing
-from .security.credential import Psk
+from .security.credential import Credential, SecurityMode
 from .server.errors import EndpointInUseError, IdentityInUseError
 
 UNSEEN = 5.0
@@ -32,8 +34,18 @@ UNSEEN = 5.0
 SEEN = 90.0
 """Seconds after which it does so though its last form was shown: the dialog was closed since."""
 
+DIALOG = 600.0
+"""Seconds for which somebody may sit before a dialog without a word from it."""
+
 _UPDATES = (SOURCE_REAUTH, SOURCE_RECONFIGURE)
 """Sources of flows that change an entry instead of making one."""
+
+_IN_USE = {
+    SecurityMode.PSK: "identity_in_use",
+    SecurityMode.RPK: "public_key_in_use",
+    SecurityMode.CERTIFICATE: "certificate_in_use",
+}
+"""What the forms say of a credential that another device has."""
 
 _ENDS_WITH_DIALOG = (SOURCE_USER, SOURCE_RECONFIGURE)
 """Sources of flows that are deleted when their dialog is closed."""
@@ -43,7 +55,9 @@ class PairingFlow(ConfigFlow):
     """The steps that wait for a device, and those that come of it.
 
     `_endpoint` is the name that the user typed, or that of the entry; what the device registers with may differ.
-    `_form` is the step that asked for the credential, `_error` what that step has to say when it is shown again.
+    `_label` is what it is called before that is known, `_host` where it called from, if it did.
+    `_form` is the step that asked for the credential, `_error` what that step has to say when it is shown again, with
+    `_detail` in it.
     """
 
     _pairing: Pairing
@@ -51,10 +65,14 @@ class PairingFlow(ConfigFlow):
 
     def __init__(self) -> None:
         self._endpoint: str | None = None
-        self._identity = b""
+        self._label = ""
+        self._host: str | None = None
         self._generated = False
-        self._form = "psk"
+        self._form = ""
         self._error: str | None = None
+        self._detail = ""
+        self._shown = False
+        self._looked_at = -DIALOG
         self._wrong_keys = 0
         self._close: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -64,23 +82,66 @@ class PairingFlow(ConfigFlow):
     @property
     def _name(self) -> str:
         """What the device is called in texts, fit for Markdown."""
-        return quoted(self._endpoint or identity_text(self._identity))
+        return quoted(self._endpoint or self._label)
+
+    def _claims(self, caller: Caller) -> None:
+        """Go on with what a caller said."""
+        self._label = caller.name
+        self._host = caller.host
+
+    @property
+    def _typed(self) -> dict[str, str]:
+        """What a form by hand is shown again with."""
+        return {} if self._endpoint is None else {CONF_ENDPOINT: self._endpoint}
+
+    async def _claim_endpoint(self) -> None:
+        """Take the unique id of an endpoint that was typed; abort where there is a device of that name already."""
+        await self.async_set_unique_id(device_unique_id(self._endpoint or ""), raise_on_progress=False)
+        self._abort_if_unique_id_configured()
+
+    def _said(self, errors: dict[str, str], field: str) -> None:
+        """Put what went wrong in the last try into the errors of the form that asked."""
+        if self._error is not None:
+            errors[field] = self._error
+
+    # What the device must be given
+
+    async def async_step_show_server(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Show where and how the device finds this server, and the key by which it knows it."""
+        if user_input is not None:
+            return await self._begin()
+        from .server_key_view import async_download_links  # noqa: PLC0415
+        from .server_keys import describe_identity  # noqa: PLC0415
+
+        hub = self.hass.data[DATA_HUB]
+        kept = hub.keys.active
+        return self.async_show_form(
+            step_id="show_server",
+            data_schema=show_server_form(kept.identity, self._pairing.credential.mode),
+            last_step=False,
+            description_placeholders={
+                "name": self._name,
+                "uri": await async_present_uri(self.hass),
+                "links": await async_download_links(self.hass, kept),
+                **describe_identity(kept),
+            },
+        )
 
     # Waiting for the device
 
-    def _accept(self, credential: Psk, errors: dict[str, str]) -> bool:
+    def _accept(self, credential: Credential, errors: dict[str, str]) -> bool:
         """Let a credential in; False if its identity belongs to another device, which `errors` then say."""
         self._let_go()
-        holder = entry_of_identity(self.hass, credential.identity)
+        holder = entry_of_claim(self.hass, credential.mode, claim_of(credential))
         if holder is None or holder.data[CONF_ENDPOINT] == self._endpoint:
             try:
-                pairing = Pairing(self.hass.data[DATA_HUB], credential, self._endpoint)
+                pairing = Pairing(self.hass.data[DATA_HUB], credential, self._endpoint, self._host)
             except IdentityInUseError:
                 pass
             else:
                 self._pairing, self._close = pairing, pairing.close
                 return True
-        errors["base"] = "identity_in_use"
+        errors["base"] = _IN_USE[credential.mode]
         return False
 
     async def _begin(self) -> ConfigFlowResult:
@@ -110,6 +171,7 @@ class PairingFlow(ConfigFlow):
                 "name": self._name,
                 "time": _clock(pairing.last_try),
                 "tries": str(pairing.tries),
+                **self._hint(),
             },
         )
 
@@ -118,7 +180,15 @@ class PairingFlow(ConfigFlow):
             return "proven"
         if self._wrong_keys and self._generated:
             return "wrong_so_far"
+        if self._pairing.hint is not None:
+            return "refused_so_far"
         return "waiting" if self.source in _ENDS_WITH_DIALOG else "waiting_closable"
+
+    def _hint(self) -> dict[str, str]:
+        hint = self._pairing.hint
+        if hint is None:
+            return {}
+        return {"time": _clock(hint.at), "host": quoted(hint.host), "detail": literal(hint.detail)}
 
     def _next_step(self) -> str | None:
         """Return the step that the outcome of the wait leads to, None if the wait goes on."""
@@ -134,6 +204,10 @@ class PairingFlow(ConfigFlow):
                 return "no_server"
             case Outcome.NO_ANSWER:
                 return "no_answer"
+            case Outcome.WRONG_KEY if self._pairing.credential.mode is SecurityMode.CERTIFICATE:
+                self._error, self._detail = "certificate_refused", self._pairing.detail
+                self._let_go()
+                return self._form
             case Outcome.WRONG_KEY:
                 self._wrong_keys += 1
                 if self._generated:
@@ -201,7 +275,7 @@ class PairingFlow(ConfigFlow):
         if user_input is not None:
             endpoint = read_endpoint(user_input, errors)
         if endpoint is None or errors:
-            known = {CONF_ENDPOINT: identity_text(self._identity)}
+            known = {CONF_ENDPOINT: self._label}
             return self.async_show_form(
                 step_id="add_anyway",
                 data_schema=self.add_suggested_values_to_schema(ENDPOINT_FORM, user_input or known),
@@ -221,7 +295,10 @@ class PairingFlow(ConfigFlow):
         return self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, unique_id) is not None
 
     def _save(self, endpoint: str, description: str) -> ConfigFlowResult:
-        data = device_data(endpoint, self._pairing.credential)
+        return self._file(endpoint, self._pairing.credential, description)
+
+    def _file(self, endpoint: str, credential: Credential | None, description: str) -> ConfigFlowResult:
+        data = device_data(endpoint, credential)
         if self.source == SOURCE_REAUTH:
             return self.async_update_reload_and_abort(self._get_reauth_entry(), data=data)
         if self.source == SOURCE_RECONFIGURE:
@@ -246,6 +323,16 @@ class PairingFlow(ConfigFlow):
         return self.async_abort(reason=reason, description_placeholders=placeholders)
 
     # What outlives a step
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether somebody works on this flow: the frontend has looked at it, or sent it something, lately."""
+        return self._looked_at + DIALOG > self.hass.loop.time() or self._close is not None
+
+    def _look(self) -> None:
+        """A form that asks is shown. The first time it is the flow that begins, by itself."""
+        self._looked_at = self.hass.loop.time() if self._shown else self._looked_at
+        self._shown = True
 
     def _arm(self, seconds: float) -> None:
         """Go on by itself after a while, if nobody does."""

@@ -47,10 +47,18 @@ async def test_there_are_never_many_cards(house: House, server: MockConfigEntry)
     assert len(house.flows()) == discovery.MAX_CARDS
 
 
-async def test_other_ways_to_prove_who_one_is_have_no_card_yet(house: House, server: MockConfigEntry) -> None:
-    call(house, "key", SecurityMode.RPK)
+@pytest.mark.parametrize(
+    ("mode", "title"),
+    [(SecurityMode.RPK, "Raw public key name"), (SecurityMode.NOSEC, "name (unproven)")],
+)
+async def test_a_card_says_how_the_caller_would_prove_itself(
+    house: House, server: MockConfigEntry, mode: SecurityMode, title: str
+) -> None:
+    call(house, "name", mode)
     await settled(house)
-    assert house.flows() == []
+    (card,) = house.flows()
+    assert card["context"]["title_placeholders"] == {"name": title}
+    assert card["step_id"] == mode.value
 
 
 async def test_ignored_and_not_any_more(hass: HomeAssistant, house: House, server: MockConfigEntry) -> None:
@@ -127,7 +135,7 @@ async def test_a_card_goes_when_its_device_is_added_by_hand(house: House, server
 
 async def test_a_card_that_comes_too_late(hass: HomeAssistant, house: House, server: MockConfigEntry) -> None:
     await house.add_device()
-    caller = discovery.Caller(f"psk:{IDENTITY.encode().hex()}", IDENTITY, IDENTITY.encode().hex(), "192.0.2.7")
+    caller = discovery.Caller(f"psk:{IDENTITY.encode().hex()}", "psk", IDENTITY, IDENTITY.encode().hex(), "192.0.2.7")
     result = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "integration_discovery"}, data=caller)
     assert result["reason"] == "already_configured"
 

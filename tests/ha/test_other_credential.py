@@ -33,6 +33,12 @@ async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry) -> ConfigFlow
     return await hass.config_entries.flow.async_init(DOMAIN, context=context)
 
 
+async def reconfigure_psk(house: House, entry: MockConfigEntry) -> ConfigFlowResult:
+    menu = await reconfigure(house.hass, entry)
+    assert menu["menu_options"] == ["set_psk", "set_rpk", "set_certificate"]
+    return await house.choose(menu, "set_psk")
+
+
 async def until_reauth(house: House) -> ConfigFlowResult:
     flows = await house.until(lambda: [one for one in house.flows() if one["context"]["source"] == SOURCE_REAUTH])
     flow: ConfigFlowResult = flows[0]
@@ -105,8 +111,8 @@ async def test_a_key_that_is_none(house: House, entry: MockConfigEntry) -> None:
 async def test_another_identity_and_key(hass: HomeAssistant, house: House, entry: MockConfigEntry) -> None:
     await house.device().start()
     await house.until_value("/3303/0/5700", "21.5")
-    form = await reconfigure(hass, entry)
-    assert form["step_id"] == "device_settings"
+    form = await reconfigure_psk(house, entry)
+    assert form["step_id"] == "set_psk"
     progress = await house.answer(form, {"identity": "id-2", "key": OTHER_KEY.hex()})
     assert progress["progress_action"] == "waiting"
     # The device goes on with what it has until somebody gives it the new credential.
@@ -124,7 +130,7 @@ async def test_another_identity_and_key(hass: HomeAssistant, house: House, entry
 
 
 async def test_a_key_that_is_made(hass: HomeAssistant, house: House, entry: MockConfigEntry) -> None:
-    form = await house.answer(await reconfigure(hass, entry), {"identity": IDENTITY})
+    form = await house.answer(await reconfigure_psk(house, entry), {"identity": IDENTITY})
     assert form["step_id"] == "show_key"
     key = bytes.fromhex(house.said(form)["key"])
     progress = await house.answer(form, {"key": key.hex()})
@@ -136,23 +142,21 @@ async def test_a_key_that_is_made(hass: HomeAssistant, house: House, entry: Mock
 
 async def test_a_wrong_key_leads_back(hass: HomeAssistant, house: House, entry: MockConfigEntry) -> None:
     await house.device(key=THIRD_KEY, handshake_timeout=0.3, retry=0.05).start()
-    form = await reconfigure(hass, entry)
-    form = await house.until_step(
-        await house.answer(form, {"identity": IDENTITY, "key": OTHER_KEY.hex()}), "device_settings"
-    )
+    form = await reconfigure_psk(house, entry)
+    form = await house.until_step(await house.answer(form, {"identity": IDENTITY, "key": OTHER_KEY.hex()}), "set_psk")
     assert form["errors"] == {"key": "wrong_key"}
 
 
 async def test_the_identity_of_another_device(hass: HomeAssistant, house: House, entry: MockConfigEntry) -> None:
     await house.add_device("urn:other", "taken")
-    form = await house.answer(await reconfigure(hass, entry), {"identity": "taken", "key": KEY.hex()})
+    form = await house.answer(await reconfigure_psk(house, entry), {"identity": "taken", "key": KEY.hex()})
     assert form["errors"] == {"base": "identity_in_use"}
     form = await house.answer(form, {"identity": " ", "key": KEY.hex()})
     assert form["errors"] == {"identity": "bad_identity"}
 
 
 async def test_another_device_calls(hass: HomeAssistant, house: House, entry: MockConfigEntry) -> None:
-    form = await reconfigure(hass, entry)
+    form = await reconfigure_psk(house, entry)
     progress = await house.answer(form, {"identity": "id-2", "key": OTHER_KEY.hex()})
     await house.device(endpoint="urn:other", identity="id-2", key=OTHER_KEY).start()
     finish = await house.until_step(progress, "finish")
@@ -163,7 +167,7 @@ async def test_another_device_calls(hass: HomeAssistant, house: House, entry: Mo
 
 
 async def test_saved_anyway(hass: HomeAssistant, house: House, entry: MockConfigEntry, impatient: None) -> None:
-    form = await reconfigure(hass, entry)
+    form = await reconfigure_psk(house, entry)
     menu = await house.until_step(await house.answer(form, {"identity": "id-2", "key": OTHER_KEY.hex()}), "no_answer")
     assert (await house.choose(menu, "add_anyway"))["reason"] == "reconfigure_successful"
     await house.device(identity="id-2", key=OTHER_KEY).start()

@@ -301,7 +301,7 @@ async def manual_form(house: House) -> ConfigFlowResult:
     menu = await house.start_flow()
     assert menu["type"] is FlowResultType.MENU
     assert menu["step_id"] == "add_device"
-    assert menu["menu_options"] == ["manual_psk"]
+    assert menu["menu_options"] == ["manual_psk", "manual_rpk", "manual_certificate"]
     assert house.said(menu)["uri"].startswith("coaps://127.0.0.1:")
     form = await house.choose(menu, "manual_psk")
     assert form["step_id"] == "manual_psk"
