@@ -7,13 +7,35 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import DeviceEntry
 
-from .const import CONF_ENDPOINT, CONF_IDENTITY, CONF_IDENTITY_HEX, CONF_KEY, DATA_HUB, SERVER_UNIQUE_ID
+from .coap.remote import PeerSecurity
+from .const import (
+    CONF_CERTIFICATE,
+    CONF_ENDPOINT,
+    CONF_IDENTITY,
+    CONF_IDENTITY_HEX,
+    CONF_KEY,
+    CONF_PUBLIC_KEY,
+    DATA_HUB,
+    SERVER_UNIQUE_ID,
+)
 from .entry_data import is_server
 from .hub import Hub
 from .protocol.value import to_json
-from .server.device import Device
+from .status import peer_fingerprint
 
-TO_REDACT = {CONF_KEY, CONF_IDENTITY, CONF_IDENTITY_HEX, CONF_ENDPOINT, "address", "title", "unique_id"}
+TO_REDACT = {
+    CONF_KEY,
+    CONF_IDENTITY,
+    CONF_IDENTITY_HEX,
+    CONF_PUBLIC_KEY,
+    CONF_CERTIFICATE,
+    CONF_ENDPOINT,
+    "authorities",
+    "address",
+    "discovery_keys",
+    "title",
+    "unique_id",
+}
 
 PRIVATE_VALUES = frozenset(((3, 2), (4, 4), (4, 5), (4, 8), (6, 0), (6, 1), (3336, 5513), (3336, 5514)))
 """Object and resource of values that are left out: serial number, addresses, cell, place."""
@@ -22,7 +44,7 @@ PRIVATE_VALUES = frozenset(((3, 2), (4, 4), (4, 5), (4, 8), (6, 0), (6, 1), (333
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: ConfigEntry) -> dict[str, Any]:
     """Return the diagnostics of the server or of a device."""
     hub = hass.data[DATA_HUB]
-    about = _server(hub) if is_server(entry) else _device(hub.server.devices.get(entry.data[CONF_ENDPOINT]))
+    about = _server(hub, entry) if is_server(entry) else _device(hub, entry.data[CONF_ENDPOINT])
     return async_redact_data({"entry": entry.as_dict(), **about}, TO_REDACT)
 
 
@@ -31,14 +53,17 @@ async def async_get_device_diagnostics(hass: HomeAssistant, entry: ConfigEntry, 
     return await async_get_config_entry_diagnostics(hass, entry)
 
 
-def _server(hub: Hub) -> dict[str, Any]:
+def _server(hub: Hub, entry: ConfigEntry) -> dict[str, Any]:
     server = hub.server
     return {
         SERVER_UNIQUE_ID: {
             "running": server.running,
             "port": server.coaps_port,
+            "nosec_port": server.coap_port,
             "engine": server.engine_name,
             "suites": list(server.suites),
+            "authorities_trusted": len(entry.data.get("authorities", ())),
+            "refusals": {reason.value: count for reason, count in sorted(server.refusals.items())},
             "devices": len(hub.runtimes),
             "registrations": len(server.registrations),
             "available": sum(device.available for device in server.devices.values()),
@@ -48,7 +73,8 @@ def _server(hub: Hub) -> dict[str, Any]:
     }
 
 
-def _device(device: Device | None) -> dict[str, Any]:
+def _device(hub: Hub, endpoint: str) -> dict[str, Any]:
+    device = hub.server.devices.get(endpoint)
     if device is None:
         return {"device": None}
     registration = device.registration
@@ -58,7 +84,8 @@ def _device(device: Device | None) -> dict[str, Any]:
             "available": device.available,
             "awake": device.awake,
             "last_contact": device.last_contact,
-            "security": None if security is None else {"mode": security.mode.value, "suite": security.suite},
+            "security": None if security is None else _security(security),
+            "refusals": hub.refusals.count_of(endpoint),
             "registration": None
             if registration is None
             else {
@@ -76,4 +103,14 @@ def _device(device: Device | None) -> dict[str, Any]:
             },
             "observations": [str(relation.path) for relation in device.observations],
         }
+    }
+
+
+def _security(security: PeerSecurity) -> dict[str, Any]:
+    return {
+        "mode": security.mode.value,
+        "suite": security.suite,
+        "curve": security.group,
+        "peer_fingerprint": peer_fingerprint(security),
+        "since": security.since,
     }

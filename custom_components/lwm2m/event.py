@@ -7,11 +7,14 @@ from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .const import DATA_HUB
 from .device_runtime import LwM2MConfigEntry
 from .entity import LwM2MEntity
+from .entry_data import is_server
 from .mapping.decode import boolean, number
 from .mapping.descriptions import EventDescription
 from .protocol.path import Path
+from .server_entities import RefusedConnection
 
 PARALLEL_UPDATES = 0
 
@@ -19,9 +22,12 @@ PRESSED = "pressed"
 
 
 async def async_setup_entry(
-    _hass: HomeAssistant, entry: LwM2MConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+    hass: HomeAssistant, entry: LwM2MConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add the events of a device, now and when it has more."""
+    """Add the events of a device, now and when it has more; of the server, that it refused somebody."""
+    if is_server(entry):
+        async_add_entities([RefusedConnection(hass.data[DATA_HUB])])
+        return
     entry.runtime_data.async_add_platform(Platform.EVENT, LwM2MEvent, async_add_entities)
 
 

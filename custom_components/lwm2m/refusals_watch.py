@@ -19,7 +19,6 @@ from .server.events import Event, RefusedEvent, Registered, Updated
 if TYPE_CHECKING:
     from .device_runtime import DeviceRuntime
     from .hub import Hub
-    from .server.device import Device
 
 SHOWN_AT_ONCE = 10
 """Refusals that become an event however fast they come."""
@@ -64,8 +63,9 @@ class RefusalWatch:
         match event:
             case RefusedEvent((host, _), refusal):
                 self._refused(host, refusal)
-            case Registered(device) | Updated(device):
-                self._let_in(device)
+            case Registered(device) | Updated(device) if device.registration is not None:
+                peer = device.registration.peer
+                self.issues.async_let_in(device.endpoint, peer.address[0], peer.security.since)
 
     def _refused(self, host: str, refusal: Refusal) -> None:
         runtime = self._runtime(refusal.endpoint)
@@ -80,10 +80,6 @@ class RefusalWatch:
             listener(host, refusal, left_out)
         if runtime is not None:
             runtime.async_tell()
-
-    def _let_in(self, device: Device) -> None:
-        if device.registration is not None and device.security is not None:
-            self.issues.async_let_in(device.endpoint, device.registration.peer.address[0], device.security.since)
 
     def _runtime(self, label: str | None) -> DeviceRuntime | None:
         """Return the device of an entry that a refusal names; long names are cut there."""

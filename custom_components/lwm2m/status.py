@@ -2,11 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, override
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, override
 
 from homeassistant.components.binary_sensor import BinarySensorEntity, BinarySensorEntityDescription
 from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
-from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription
+from homeassistant.components.sensor import (
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
 from homeassistant.const import EntityCategory
 from homeassistant.core import callback
 from homeassistant.helpers.entity import Entity
@@ -14,6 +20,10 @@ from homeassistant.helpers.entity import Entity
 from .device_runtime import DeviceRuntime
 from .mapping.decode import Shown, timestamp
 from .security.credential import SecurityMode
+from .security.identity import CertificateIdentity, PublicKeyIdentity
+
+if TYPE_CHECKING:
+    from .coap.remote import PeerSecurity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +49,34 @@ def _registered_until(runtime: DeviceRuntime) -> Shown:
 def _security(runtime: DeviceRuntime) -> Shown:
     security = runtime.device.security
     return None if security is None else security.mode.value
+
+
+def _cipher_suite(runtime: DeviceRuntime) -> Shown:
+    security = runtime.device.security
+    return None if security is None else security.suite
+
+
+def _curve(runtime: DeviceRuntime) -> Shown:
+    security = runtime.device.security
+    return None if security is None else security.group
+
+
+def _last_handshake(runtime: DeviceRuntime) -> Shown:
+    security = runtime.device.security
+    return None if security is None or security.since is None else timestamp(int(security.since))
+
+
+def _peer_fingerprint(runtime: DeviceRuntime) -> Shown:
+    security = runtime.device.security
+    return None if security is None else peer_fingerprint(security)
+
+
+def peer_fingerprint(security: PeerSecurity) -> str | None:
+    """Return the SHA-256 of the public key or certificate (DER) with which a device has proven who it is."""
+    match security.identity:
+        case PublicKeyIdentity(public_key=shown) | CertificateIdentity(certificate=shown):
+            return sha256(shown).hexdigest()
+    return None
 
 
 CONNECTIVITY = BinarySensorEntityDescription(
@@ -70,6 +108,43 @@ STATUS_SENSORS = (
         options=[mode.value for mode in SecurityMode],
         entity_category=EntityCategory.DIAGNOSTIC,
         value=_security,
+    ),
+    StatusSensorDescription(
+        key="cipher_suite",
+        translation_key="cipher_suite",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=_cipher_suite,
+    ),
+    StatusSensorDescription(
+        key="curve",
+        translation_key="curve",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=_curve,
+    ),
+    StatusSensorDescription(
+        key="peer_fingerprint",
+        translation_key="peer_fingerprint",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=_peer_fingerprint,
+    ),
+    StatusSensorDescription(
+        key="last_handshake",
+        translation_key="last_handshake",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=_last_handshake,
+    ),
+    StatusSensorDescription(
+        key="refusals",
+        translation_key="refusals",
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=lambda runtime: runtime.hub.refusals.count_of(runtime.endpoint),
     ),
 )
 

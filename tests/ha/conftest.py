@@ -10,6 +10,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 import custom_components.lwm2m  # noqa: F401 - the test plugin has a package of the same name; the first one wins
 from custom_components.lwm2m.const import DOMAIN
+from tests.interop.pki import Pki, make_pki
 
 from .home import free_port
 from .house import House
@@ -36,6 +37,12 @@ def file(folder: Path) -> Path:
 def port() -> int:
     """A port for the server."""
     return free_port()
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    """Keys and certificates for devices, good ones and all kinds of bad ones."""
+    return make_pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture
