@@ -15,7 +15,6 @@ from pathlib import Path
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_interval
-from homeassistant.util import dt as dt_util
 
 from . import discovery, issues
 from .const import CONF_ENDPOINT, DOMAIN, device_unique_id
@@ -31,9 +30,10 @@ from .entry_data import (
 )
 from .protocol.objects.model import ObjectDefinition
 from .protocol.objects.registry import Registry
+from .refusal_issues import can_be_pinned
 from .refusals_watch import RefusalWatch
 from .security.credential import CredentialError, SecurityMode
-from .security.pem import MAX_AUTHORITIES, read_certificate
+from .security.pem import MAX_AUTHORITIES
 from .security.refusal import Reason, Refusal
 from .server.device import Device
 from .server.events import Event, RefusedEvent, Registered, UnknownPeer, Updated
@@ -267,11 +267,11 @@ class Hub:
         return runtime
 
     def _refused(self, host: str, refusal: Refusal) -> None:
-        runtime, shown = self.runtimes.get(refusal.endpoint or ""), refusal.identity_bytes
+        runtime, shown = self.refusals.runtime(refusal.endpoint), refusal.identity_bytes
         match refusal.reason:
             case Reason.WRONG_KEY if runtime is not None:
                 runtime.async_wrong_credential()
-            case Reason.UNTRUSTED_CERTIFICATE if runtime is not None and shown is not None and _can_be_pinned(shown):
+            case Reason.UNTRUSTED_CERTIFICATE if runtime is not None and shown is not None and can_be_pinned(shown):
                 runtime.async_wrong_credential(shown)
             case Reason.UNKNOWN_PUBLIC_KEY if shown is not None:
                 if (runtime := self._absent_at(host)) is not None:
@@ -309,11 +309,3 @@ class Hub:
             discovery.async_withdraw_all(self.hass)
             self.refusals.issues.async_clear()
         self._tell()
-
-
-def _can_be_pinned(certificate: bytes) -> bool:
-    try:
-        read_certificate(certificate, dt_util.utcnow())
-    except CredentialError:
-        return False
-    return True

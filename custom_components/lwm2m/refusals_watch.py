@@ -52,6 +52,13 @@ class RefusalWatch:
         """How often whoever called as this device was refused since Home Assistant started."""
         return self._counts[endpoint]
 
+    def runtime(self, label: str | None) -> DeviceRuntime | None:
+        """Return the device of an entry that a refusal names; long names are cut there."""
+        runtimes = self._hub.runtimes
+        if label is None or len(label) < LABEL_LENGTH:
+            return runtimes.get(label or "")
+        return next((runtime for endpoint, runtime in runtimes.items() if printable(endpoint) == label), None)
+
     @callback
     def async_forget(self, endpoint: str) -> None:
         """The device has no entry any more."""
@@ -68,7 +75,7 @@ class RefusalWatch:
                 self.issues.async_let_in(device.endpoint, peer.address[0], peer.security.since)
 
     def _refused(self, host: str, refusal: Refusal) -> None:
-        runtime = self._runtime(refusal.endpoint)
+        runtime = self.runtime(refusal.endpoint)
         if runtime is not None:
             self._counts[runtime.endpoint] += 1
         self.issues.async_refused(host, refusal, runtime)
@@ -80,10 +87,3 @@ class RefusalWatch:
             listener(host, refusal, left_out)
         if runtime is not None:
             runtime.async_tell()
-
-    def _runtime(self, label: str | None) -> DeviceRuntime | None:
-        """Return the device of an entry that a refusal names; long names are cut there."""
-        runtimes = self._hub.runtimes
-        if label is None or len(label) < LABEL_LENGTH:
-            return runtimes.get(label or "")
-        return next((runtime for endpoint, runtime in runtimes.items() if printable(endpoint) == label), None)
