@@ -62,7 +62,7 @@ async def _try(
 
 
 async def async_try_suites(hass: HomeAssistant, suites: Collection[str]) -> tuple[str, list[str]] | None:
-    """Return the word for why not all of these optional cipher suites can be served here, and which; None if all can."""
+    """Return the word for why some of these cipher suites cannot be served here, and which; None if all can."""
     try:
         endpoint = await hass.async_add_executor_job(make_endpoint, Authorizer(), Policy(suites))
     except EngineUnavailableError:

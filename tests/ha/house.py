@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
+from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigFlowResult
 from homeassistant.const import MATCH_ALL
 from homeassistant.core import Event, HomeAssistant, State, callback
 from homeassistant.helpers import entity_registry as er
@@ -50,13 +50,13 @@ class House:
 
     # Entries
 
-    async def add_server(self, port: int = 0) -> MockConfigEntry:
+    async def add_server(self, port: int = 0, **options: Any) -> MockConfigEntry:
         """Set up the server on loopback."""
         entry = MockConfigEntry(
             domain=DOMAIN,
             unique_id="server",
             title="LwM2M server",
-            options={"ports": {"port": port, "interface": "127.0.0.1"}},
+            options={"ports": {"port": port, "interface": "127.0.0.1"}, **options},
         )
         entry.add_to_hass(self.hass)
         assert await self.hass.config_entries.async_setup(entry.entry_id)
@@ -178,6 +178,21 @@ class House:
     async def choose(self, flow: ConfigFlowResult, step: str) -> ConfigFlowResult:
         """Choose from a menu."""
         return await self.answer(flow, {"next_step_id": step})
+
+    async def open_settings(self, server: ConfigEntry, step: str) -> ConfigFlowResult:
+        """Open the settings of the server, and choose from their menu."""
+        menu = await self.hass.config_entries.options.async_init(server.entry_id)
+        return await self.choose_setting(menu, step)
+
+    async def choose_setting(self, menu: ConfigFlowResult, step: str) -> ConfigFlowResult:
+        """Choose from a menu of the server's settings."""
+        return await self.set(menu, {"next_step_id": step})
+
+    async def set(self, form: ConfigFlowResult, fields: dict[str, Any]) -> ConfigFlowResult:
+        """Fill in a form of the server's settings."""
+        result = await self.hass.config_entries.options.async_configure(form["flow_id"], fields)
+        await self.hass.async_block_till_done()
+        return result
 
     def flows(self) -> list[ConfigFlowResult]:
         """Return the flows in progress."""

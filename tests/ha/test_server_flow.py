@@ -124,13 +124,13 @@ async def test_options(hass: HomeAssistant, house: House, server: MockConfigEntr
     device = await house.add_device()
     assert server.supports_options
     assert not device.supports_options
-    form = await hass.config_entries.options.async_init(server.entry_id)
-    assert form["step_id"] == "init"
+    form = await house.open_settings(server, "network")
+    assert form["step_id"] == "network"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
-        form = await hass.config_entries.options.async_configure(form["flow_id"], ports(taken.getsockname()[1]))
+        form = await house.set(form, ports(taken.getsockname()[1]))
         assert form["errors"] == {"base": "port_in_use"}
-    result = await hass.config_entries.options.async_configure(form["flow_id"], ports(free_port))
+    result = await house.set(form, ports(free_port))
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
     assert house.port == free_port
@@ -156,11 +156,11 @@ async def test_an_address_that_is_gone_may_be_kept(
 ) -> None:
     options = {"ports": {"port": free_port, "interface": "192.0.2.1"}}
     hass.config_entries.async_update_entry(server, options=options)
-    form = await hass.config_entries.options.async_init(server.entry_id)
-    form = await hass.config_entries.options.async_configure(form["flow_id"], ports(free_port, "192.0.2.1"))
+    form = await house.open_settings(server, "network")
+    form = await house.set(form, ports(free_port, "192.0.2.1"))
     assert form["errors"] == {"base": "no_such_address"}
     with pytest.raises(InvalidData):
-        await hass.config_entries.options.async_configure(form["flow_id"], ports(free_port, "192.0.2.2"))
+        await house.set(form, ports(free_port, "192.0.2.2"))
 
 
 async def test_its_own_port_is_not_in_use(hass: HomeAssistant, house: House, free_port: int) -> None:
