@@ -9,6 +9,7 @@ from homeassistant.helpers.device_registry import DeviceEntry
 
 from .coap.remote import PeerSecurity
 from .const import (
+    CONF_AUTHORITIES,
     CONF_CERTIFICATE,
     CONF_ENDPOINT,
     CONF_IDENTITY,
@@ -18,7 +19,7 @@ from .const import (
     DATA_HUB,
     SERVER_UNIQUE_ID,
 )
-from .entry_data import is_server
+from .entry_data import authorities_of, is_server
 from .hub import Hub
 from .protocol.value import to_json
 from .status import peer_fingerprint
@@ -30,7 +31,7 @@ TO_REDACT = {
     CONF_PUBLIC_KEY,
     CONF_CERTIFICATE,
     CONF_ENDPOINT,
-    "authorities",
+    CONF_AUTHORITIES,
     "address",
     "discovery_keys",
     "title",
@@ -62,7 +63,7 @@ def _server(hub: Hub, entry: ConfigEntry) -> dict[str, Any]:
             "nosec_port": server.coap_port,
             "engine": server.engine_name,
             "suites": list(server.suites),
-            "authorities_trusted": len(entry.data.get("authorities", ())),
+            "authorities_trusted": len(authorities_of(entry.data)),
             "refusals": {reason.value: count for reason, count in sorted(server.refusals.items())},
             "devices": len(hub.runtimes),
             "registrations": len(server.registrations),

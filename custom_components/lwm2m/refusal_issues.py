@@ -16,7 +16,7 @@ from homeassistant.util import dt as dt_util
 from . import issues
 from .const import DOMAIN
 from .dtls import alert
-from .security.cipher_suite import BY_NAME, Status
+from .entry_data import OPTIONAL_SUITES
 from .security.credential import CredentialError
 from .security.identity import fingerprint, printable
 from .security.pem import read_certificate
@@ -110,10 +110,6 @@ def _is_proven(refusal: Refusal) -> bool:
     if refusal.reason is Reason.ENDPOINT_MISMATCH:
         return bool(refusal.identity)
     return refusal.reason is not Reason.PLAINTEXT
-
-
-def _is_optional(name: str) -> bool:
-    return name in BY_NAME and BY_NAME[name].status is Status.OPTIONAL
 
 
 def can_be_pinned(certificate: bytes) -> bool:
@@ -239,7 +235,7 @@ class RefusalIssues:
         case.named = tuple(runtime.endpoint for runtime in meant)
         topic, suite = refusal.reason.value, None
         if refusal.reason is Reason.NO_PERMITTED_SUITE and not issues.is_constrained(server.engine_name):
-            suite = next(filter(_is_optional, refusal.offered), None)
+            suite = next((name for name in refusal.offered if name in OPTIONAL_SUITES), None)
         if suite is not None:
             topic = OPTIONAL_SUITE
         elif refusal.detail in _DISTRUST:
