@@ -17,7 +17,8 @@ from custom_components.lwm2m.dtls.openssl import endpoint as openssl_endpoint
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
 from custom_components.lwm2m.security.refusal import Reason
 from tests.benchmarks import figures
-from tests.dtls.client import Client, Network
+from tests.dtls.client import Network
+from tests.openssl_client import Client
 
 from .attacker import FULL, HANDSHAKE, LiveObjects, address, client_hello, proven_hello, record, resident
 

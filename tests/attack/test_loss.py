@@ -18,8 +18,9 @@ from custom_components.lwm2m.dtls.events import Opened, Refused
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
 from custom_components.lwm2m.security.refusal import Reason
 from tests.benchmarks import figures
-from tests.dtls.client import Client, Network, all_connected
+from tests.dtls.client import Network, all_connected
 from tests.dtls.conftest import MODES, Mode, each_mode
+from tests.openssl_client import Client
 
 from .attacker import FULL, LiveObjects
 

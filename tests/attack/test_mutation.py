@@ -11,8 +11,9 @@ from collections.abc import Callable
 from custom_components.lwm2m.dtls.association import NetworkPath
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
 from tests.benchmarks import figures
-from tests.dtls.client import Client, Network, all_connected
+from tests.dtls.client import Network, all_connected
 from tests.dtls.conftest import Mode, each_mode
+from tests.openssl_client import Client
 
 from .attacker import FULL, LiveObjects, damaged, resident
 

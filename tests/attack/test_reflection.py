@@ -12,8 +12,8 @@ import pytest
 from custom_components.lwm2m.dtls.association import NetworkPath
 from custom_components.lwm2m.dtls.endpoint import Endpoint, make_endpoint
 from tests.benchmarks import figures
-from tests.dtls.client import Client
 from tests.dtls.conftest import MODES, AnyDevice
+from tests.openssl_client import Client
 
 from .attacker import (
     ALERT,

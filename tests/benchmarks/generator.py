@@ -19,7 +19,7 @@ from typing import Any, Final
 import cbor2
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
-from tests.dtls.client import Client
+from tests.openssl_client import Client
 
 KEY: Final = bytes(range(16))
 """The pre-shared key of every device."""

@@ -20,8 +20,8 @@ from custom_components.lwm2m.dtls.endpoint import Endpoint, make_endpoint
 from custom_components.lwm2m.dtls.events import Opened
 from custom_components.lwm2m.security.policy import Policy
 from custom_components.lwm2m.security.server_identity import ServerIdentity
-from tests.dtls.client import Client
 from tests.interop.pki import make_pki
+from tests.openssl_client import Client
 
 from .generator import KEY
 from .load import generator, serving

@@ -19,8 +19,8 @@ from custom_components.lwm2m.dtls.endpoint import Endpoint, EngineName, make_end
 from custom_components.lwm2m.protocol.errors import PeerGone, RequestTimeout
 from custom_components.lwm2m.security.identity import PskIdentity
 from custom_components.lwm2m.security.refusal import Reason, Refusal
+from tests.openssl_client import Client
 
-from ..dtls.client import Client
 from .devices import ACK, CON, RST, Device, Handler, coap, until
 from .test_downlink import BODY, block_server, reply
 from .test_peers import descriptors

@@ -12,8 +12,7 @@ from custom_components.lwm2m.security.policy import Policy
 from custom_components.lwm2m.security.server_identity import ServerIdentity
 from tests.interop.conftest import LIBRARIES
 from tests.interop.pki import Pki, make_pki
-
-from .client import NO_ETM, Client
+from tests.openssl_client import NO_ETM, Client
 
 KEY = bytes(range(100, 116))
 

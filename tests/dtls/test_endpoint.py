@@ -17,8 +17,9 @@ from custom_components.lwm2m.security.identity import PskIdentity
 from custom_components.lwm2m.security.policy import Policy
 from custom_components.lwm2m.security.refusal import Reason
 from tests.interop.pki import ENDPOINT, Pki
+from tests.openssl_client import Client
 
-from .client import Client, Network, all_connected, open_one, reasons
+from .client import Network, all_connected, open_one, reasons
 from .conftest import KEY, MODES, AnyDevice, Mode, each_mode
 
 type Connect = Callable[..., Client]

@@ -12,8 +12,9 @@ from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
 from custom_components.lwm2m.dtls.record import split
 from custom_components.lwm2m.dtls.sealed import SealedAssociation
 from tests.interop.pki import Pki
+from tests.openssl_client import Client
 
-from .client import Client, Network, open_one, reasons
+from .client import Network, open_one, reasons
 from .conftest import KEY, MODES, AnyDevice, Mode, each_mode
 
 type Connect = Callable[..., Client]

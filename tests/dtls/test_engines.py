@@ -17,8 +17,9 @@ from custom_components.lwm2m.security.cipher_suite import BY_NAME, MANDATORY, SU
 from custom_components.lwm2m.security.policy import Policy
 from custom_components.lwm2m.security.refusal import Reason
 from tests.interop.pki import Pki
+from tests.openssl_client import Client
 
-from .client import Client, Network, reasons
+from .client import Network, reasons
 from .conftest import KEY, AnyDevice
 
 OPTIONAL = [suite for suite in SUITES.values() if suite.status is Status.OPTIONAL]

@@ -17,8 +17,8 @@ from custom_components.lwm2m.dtls.hello import (
     parse,
 )
 from custom_components.lwm2m.dtls.record import split
+from tests.openssl_client import Client
 
-from .client import Client
 from .conftest import MODES, Mode
 
 PATH = NetworkPath(("192.0.2.1", 5683), "192.0.2.2")

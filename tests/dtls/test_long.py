@@ -11,8 +11,9 @@ from custom_components.lwm2m.dtls.events import Opened, Refused
 from custom_components.lwm2m.dtls.openssl import endpoint as openssl_endpoint
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
 from custom_components.lwm2m.security.refusal import Reason
+from tests.openssl_client import Client
 
-from .client import Client, Network, all_connected
+from .client import Network, all_connected
 from .conftest import Mode, each_mode
 from .test_endpoint_attacked import answered_hello
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from custom_components.lwm2m.dtls.openssl.endpoint import OpenSSLEndpoint
+from tests.openssl_client import Client
 
-from .client import Client, Network
+from .client import Network
 from .conftest import KEY, MODES, SERVER
 
 

@@ -11,8 +11,9 @@ from custom_components.lwm2m.dtls.events import Closed, Data, Opened, Refused
 from custom_components.lwm2m.dtls.tinydtls import TinyDTLSEndpoint
 from custom_components.lwm2m.security.identity import PskIdentity
 from custom_components.lwm2m.security.refusal import Reason
+from tests.openssl_client import Client
 
-from .client import Client, Network, all_connected
+from .client import Network, all_connected
 from .conftest import KEY, AnyDevice
 
 type Connect = Callable[..., Client]

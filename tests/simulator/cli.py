@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TextIO
 
 from .client import Event, Settings, SimulatedClient
@@ -31,6 +32,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--device", choices=sorted(DEVICES), default="sensor")
     add("--identity", default="", help="PSK identity, at most 32 bytes; {n} as above")
     add("--key", type=bytes.fromhex, default=b"", metavar="HEX", help="PSK, at most 16 bytes")
+    add("--private-key", type=Path, metavar="FILE", help="PEM: a raw public key, or with --chain a certificate")
+    add("--chain", type=Path, metavar="FILE", help="PEM, the device's own certificate first")
     add("--lifetime", type=int, default=60, metavar="SECONDS")
     add("--version", choices=("1.0", "1.1", "1.2"), help="LwM2M version; the profile's when left out")
     add("--profile", choices=sorted(PROFILES), default="anjay", help="client implementation to behave like")
@@ -59,6 +62,8 @@ def settings_of(options: argparse.Namespace, index: int) -> Settings:
         endpoint=numbered(options.endpoint, index, options.count),
         identity=numbered(options.identity, index, options.count),
         key=options.key,
+        private_key=options.private_key,
+        chain=options.chain,
         lifetime=options.lifetime,
         version=options.version,
         profile=options.profile,

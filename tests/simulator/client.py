@@ -7,13 +7,17 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any, Self
+
+from tests.openssl_client import Client
 
 from . import content, links
 from .coap import Code, Message, Option, dotted
 from .handler import Handler
 from .messaging import Messaging, RequestTimeoutError, ResetError, Timing
 from .model import DeviceModel, Objects, Path, Resource, Scalar, parse_path, show
+from .openssl import OpenSSLTransport
 from .profile import PROFILES, Profile
 from .tinydtls import DtlsTransport
 from .transport import Address, HandshakeError, Transport, UdpTransport, parse_server
@@ -41,6 +45,10 @@ class Settings:
     endpoint: str
     identity: str | bytes = ""
     key: bytes = b""
+    private_key: FilePath | None = None  # PEM: a raw public key is used, or with `chain` a certificate
+    chain: FilePath | None = None  # PEM, the device's own certificate first
+    server_key: bytes | None = None  # the server's DER SubjectPublicKeyInfo that is trusted; None: any
+    cipher: str = "ECDHE-ECDSA-AES128-CCM8"  # with a private key: OpenSSL's name of a suite
     lifetime: int = 60
     version: str | None = None  # the profile's when None
     binding: str = "U"
@@ -114,6 +122,15 @@ class SimulatedClient:
         secure, server = parse_server(settings.server)
         if not secure:
             return UdpTransport(server, self._datagram, settings.bind)
+        if settings.private_key is not None:
+            return OpenSSLTransport(
+                server,
+                self._make_dtls_client,
+                self._datagram,
+                self._transport_lost,
+                bind=settings.bind,
+                handshake_timeout=settings.handshake_timeout,
+            )
         identity = settings.identity if isinstance(settings.identity, bytes) else settings.identity.encode()
         return DtlsTransport(
             server,
@@ -123,6 +140,16 @@ class SimulatedClient:
             self._transport_lost,
             bind=settings.bind,
             handshake_timeout=settings.handshake_timeout,
+        )
+
+    def _make_dtls_client(self) -> Client:
+        settings = self.settings
+        return Client(
+            f"{settings.cipher}:@SECLEVEL=0",
+            key=str(settings.private_key),
+            chain=None if settings.chain is None else str(settings.chain),
+            raw=settings.chain is None,
+            server_key=settings.server_key,
         )
 
     def _add_server_object(self) -> None:
