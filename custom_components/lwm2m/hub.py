@@ -105,6 +105,11 @@ class Hub:
             async_track_time_interval(self.hass, self._tell_contacts, CONTACT_SHOWN_EVERY, cancel_on_shutdown=True),
         ]
         _LOGGER.info("Listening on port %s with %s", self.server.coaps_port, self.server.engine_name)
+        if self.server.coap_port is not None:
+            _LOGGER.info("Listening without security on port %s", self.server.coap_port)
+        served = self.server.suites
+        if unserved := [suite.name for suite in self.server.policy.suites if suite.name not in served]:
+            _LOGGER.warning("%s cannot serve %s", self.server.engine_name, ", ".join(unserved))
         self._tell()
 
     async def async_stop(self) -> None:
