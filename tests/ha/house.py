@@ -13,7 +13,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.lwm2m.const import DATA_HUB, DOMAIN, device_unique_id
 from custom_components.lwm2m.entry_data import device_data
 from custom_components.lwm2m.hub import Hub
-from custom_components.lwm2m.security.credential import Psk
+from custom_components.lwm2m.security.credential import Credential, Psk
+from tests.device_keys import DeviceKey
 from tests.simulator import DeviceModel, Settings, SimulatedClient
 from tests.simulator.devices import DEVICES
 
@@ -66,11 +67,15 @@ class House:
         self, endpoint: str = ENDPOINT, identity: str = IDENTITY, key: bytes = KEY, **more: Any
     ) -> MockConfigEntry:
         """Set up a device with a key on file."""
+        return await self.add_entry(endpoint, Psk(identity.encode(), key), **more)
+
+    async def add_entry(self, endpoint: str, credential: Credential | None, **more: Any) -> MockConfigEntry:
+        """Set up a device with a credential, or without security."""
         entry = MockConfigEntry(
             domain=DOMAIN,
             unique_id=device_unique_id(endpoint),
             title=endpoint,
-            data=device_data(endpoint, Psk(identity.encode(), key)),
+            data=device_data(endpoint, credential),
             **more,
         )
         entry.add_to_hass(self.hass)
@@ -88,17 +93,36 @@ class House:
         identity: str | bytes = IDENTITY,
         key: bytes = KEY,
         port: int | None = None,
+        secure: bool = True,
         **more: Any,
     ) -> SimulatedClient:
         """Make a device; without objects, a climate sensor. It calls when it is started."""
         model = DEVICES["sensor"](1).model if objects is None else objects
+        if port is None:
+            port = self.port if secure else self.hub.server.coap_port
         settings = Settings(
-            server=f"coaps://127.0.0.1:{self.port if port is None else port}",
+            server=f"{'coaps' if secure else 'coap'}://127.0.0.1:{port}",
             endpoint=endpoint,
             identity=identity,
             key=key,
             **{"retry": 0.2, "handshake_timeout": 3.0, "seed": 1, **more},
         )
+        return self._device(settings, model)
+
+    def public_device(
+        self, pair: DeviceKey, *, chain: bool = False, endpoint: str = ENDPOINT, **more: Any
+    ) -> SimulatedClient:
+        """Make a device with a raw public key, or with the certificate of the pair."""
+        settings = Settings(
+            server=f"coaps://127.0.0.1:{self.port}",
+            endpoint=endpoint,
+            private_key=pair.private_key,
+            chain=pair.certificate if chain else None,
+            **{"retry": 0.2, "handshake_timeout": 3.0, "seed": 1, **more},
+        )
+        return self._device(settings, DEVICES["sensor"](1).model)
+
+    def _device(self, settings: Settings, model: Any) -> SimulatedClient:
         client = SimulatedClient(settings, model if isinstance(model, DeviceModel) else DeviceModel(model))
         self.devices.append(client)
         return client
