@@ -104,8 +104,10 @@ def translations() -> Json:
 
 
 def flow_classes(sources: list[Source], *, options: bool) -> Iterator[tuple[Source, ast.ClassDef]]:
-    """Yield the classes with flow steps: those of the options flow, or all others."""
+    """Yield the classes with flow steps: those of the options flow, or all others but the flows of repair issues."""
     for source in sources:
+        if source.name == "repairs":
+            continue
         for node in source.tree.body:
             if (
                 isinstance(node, ast.ClassDef)
@@ -245,9 +247,32 @@ def test_flow_steps_have_words(sources: list[Source], translations: Json, kind: 
     assert menus - {None} <= handled, "a menu option that leads nowhere"
 
 
+def test_fix_flows_have_words(sources: list[Source], translations: Json) -> None:
+    """Steps and outcomes of the flows of issues; an issue has such a flow, or a description."""
+    (source,) = (source for source in sources if source.name == "repairs")
+    shown = {source.keyword(call, "step_id") for call in source.calls("async_show_form", "async_show_menu")}
+    reasons = {source.keyword(call, "reason") for call in source.calls("async_abort")}
+    assert all(("description" in words) is not ("fix_flow" in words) for words in translations["issues"].values())
+    flows = [words["fix_flow"] for words in translations["issues"].values() if "fix_flow" in words]
+    assert shown == {step for flow in flows for step in flow["step"]}
+    assert reasons == {reason for flow in flows for reason in flow.get("abort", ())}
+    steps = [words for flow in flows for words in flow["step"].values()]
+    menus = {
+        source.text(item)
+        for call in source.calls("async_show_menu")
+        for word in call.keywords
+        if word.arg == "menu_options" and isinstance(word.value, ast.List)
+        for item in word.value.elts
+    }
+    assert menus == {option for words in steps for option in words.get("menu_options", ())}
+    fields = {source.text(call.args[0]) for call in source.calls("Required", "Optional")}
+    assert fields == {field for words in steps for field in words.get("data", ())}
+    assert all(set(words.get("data", ())) == set(words.get("data_description", ())) for words in steps)
+
+
 def test_flow_outcomes_have_words(sources: list[Source], translations: Json) -> None:
     reasons, errors, actions = set(), set(), set()
-    for source in sources:
+    for source in (source for source in sources if source.name != "repairs"):
         for call in source.calls("async_abort"):
             reasons.add(source.keyword(call, "reason"))
         for call in source.calls("AbortFlow"):
