@@ -48,6 +48,9 @@ class Endpoint(ABC):
     def close(self, association: Association, now: float) -> None:
         """End an association with close_notify; no event follows. A gone association is no error."""
 
+    def set_server_identity(self, identity: ServerIdentity) -> None:  # noqa: B027
+        """Prove this to devices in the handshakes that begin from now on; an engine without public keys has no use."""
+
     @abstractmethod
     def set_trust_anchors(self, certificates: Iterable[bytes]) -> None:
         """Trust exactly these DER certificates of CAs from now on. Raises EngineUnavailableError for what is none.

@@ -429,6 +429,17 @@ class Server:
                 if peer is not keep and may_be(former, peer.security.identity, endpoint) is None:
                     self._close(peer)
 
+    @property
+    def server_identity(self) -> ServerIdentity | None:
+        """What this server proves itself with; None: one that is made anew at each start."""
+        return self._identity
+
+    def set_server_identity(self, identity: ServerIdentity) -> None:
+        """Prove this to devices that shake hands from now on, running or not; associations go on."""
+        self._identity = identity
+        if self._endpoint is not None:
+            self._endpoint.set_server_identity(identity)
+
     def set_trust_anchors(self, certificates: Iterable[bytes]) -> None:
         """Trust exactly these DER certificates of CAs from now on, running or not.
 

@@ -71,13 +71,21 @@ class OpenSSLEndpoint(Endpoint):
         self._identities: dict[object, list[_Live]] = {}
 
     @override
+    def set_server_identity(self, identity: ServerIdentity) -> None:
+        # What is under way keeps the context that it began with.
+        old = self._context
+        self._context = Context(old.library, old.credentials, old.policy, identity, self._trust_anchors)
+        self.server_identity = identity
+
+    @override
     def set_trust_anchors(self, certificates: Iterable[bytes]) -> None:
         trusted = frozenset(certificates)
         self._context.set_trust_anchors(trusted)
         former, self._trust_anchors = self._trust_anchors, trusted
         if former - trusted:
             for handshake in list(self._pending.values()):
-                if isinstance(handshake.identity, CertificateIdentity) and handshake.identity.trusted:
+                by_authority = isinstance(handshake.identity, CertificateIdentity) and handshake.identity.trusted
+                if by_authority or handshake.context is not self._context:
                     self._drop(handshake)
 
     @property
@@ -219,7 +227,9 @@ class OpenSSLEndpoint(Endpoint):
             association.max_payload = handshake.max_payload()
         else:
             max_payload = handshake.max_payload()
-            association = KeptAssociation(path, identity, suite, now, context=self._context, ssl=handshake.release())
+            association = KeptAssociation(
+                path, identity, suite, now, context=handshake.context, ssl=handshake.release()
+            )
             association.max_payload = max_payload
         association.group = group
         if finished is not None:

@@ -100,6 +100,11 @@ class Handshake:
         context.library.check(lib.SSL_ctrl(self.ssl, CTRL_SET_MTU, mtu - IP_AND_UDP, ffi.NULL) > 0, f"an MTU of {mtu}")
         self._order_certificate_types()
 
+    @property
+    def context(self) -> Context:
+        """The context that its SSL object was made from."""
+        return self._context
+
     def _order_certificate_types(self) -> None:
         """OpenSSL goes by the server's order; follow the client's, since it says what the device prefers."""
         lib, offer = self._context.library.lib, self.hello.offer
