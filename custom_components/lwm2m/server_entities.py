@@ -30,6 +30,7 @@ class RefusedConnection(EventEntity):
     _attr_entity_category = EntityCategory.DIAGNOSTIC
     _attr_translation_key = "refused"
     _attr_unique_id = f"{SERVER_UNIQUE_ID}#refused"
+    _unrecorded_attributes = frozenset({"permitted"})
     _attr_event_types = [reason.value for reason in Reason]  # noqa: RUF012 - the base class has it like this
 
     def __init__(self, hub: Hub) -> None:

@@ -138,6 +138,22 @@ async def test_nothing_is_asked_again(folder: Path, port: int, monkeypatch: pyte
             assert not [request.path for request in asked if len(request.path) < 3]
 
 
+async def test_what_secures_a_device_is_known_at_once(folder: Path, port: int, everything_enabled: None) -> None:
+    facts = ("#security", "#cipher_suite", "#curve", "#peer_fingerprint", "#last_handshake")
+    client = make_device(port, "urn:x", climate(), returns=True)
+    async with living(client):
+        async with home(folder) as here:
+            await here.add_server_at(port)
+            await here.add_endpoint("urn:x")
+            await settled(here, "urn:x")
+            before = {fact: here.value(fact, "urn:x") for fact in facts}
+            assert before["#cipher_suite"] == "TLS_PSK_WITH_AES_128_CCM_8"
+            assert before["#last_handshake"] not in (None, "unknown")
+        await client.vanish()
+        async with home(folder) as here:
+            assert {fact: here.value(fact, "urn:x") for fact in facts} == before
+
+
 @pytest.mark.parametrize("returns", [False, True])
 async def test_a_device_that_comes_back_with_other_objects(folder: Path, port: int, returns: bool) -> None:
     model = DeviceModel({3303: {0: {5700: number(1)}, 1: {5700: number(2)}}, 3304: {0: {5700: number(50)}}})
