@@ -77,8 +77,8 @@ async def test_the_security_of_devices(
         "urn:crt": await add(house, "urn:crt", Certificate(pki.der("pinned"))),
     }
     assert (await diagnostics(hass, entries["urn:rpk"]))["device"]["security"] is None
-    raw = {"private_key": Path(pki.key("client"))}
-    pinned = {"private_key": Path(pki.key("pinned")), "chain": Path(pki.pem("pinned"))}
+    raw: dict[str, Any] = {"private_key": Path(pki.key("client"))}
+    pinned: dict[str, Any] = {"private_key": Path(pki.key("pinned")), "chain": Path(pki.pem("pinned"))}
     await house.device(endpoint="urn:psk", identity=IDENTITY, key=PSK_KEY).start()
     await house.device(endpoint="urn:rpk", **raw).start()
     await house.device(endpoint="urn:crt", **pinned).start()

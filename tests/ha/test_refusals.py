@@ -98,7 +98,7 @@ async def test_the_event_over_reload_and_removal(
     await stranger.call_plainly()
     entity_id = stranger.event().entity_id
     assert await hass.config_entries.async_unload(server.entry_id)
-    assert hass.states.get(entity_id).state == "unavailable"
+    assert hass.states.is_state(entity_id, "unavailable")
     house.hub.server.refuse(ADDRESS, Refusal(Reason.MALFORMED, "nobody listens"))
     assert await hass.config_entries.async_setup(server.entry_id)
     await stranger.call_plainly()
