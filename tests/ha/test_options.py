@@ -15,13 +15,13 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.lwm2m import listening
-from custom_components.lwm2m.const import DOMAIN, device_unique_id
+from custom_components.lwm2m.const import DOMAIN
 from custom_components.lwm2m.dtls import tinydtls
 from custom_components.lwm2m.dtls.endpoint import EngineUnavailableError
 from custom_components.lwm2m.dtls.openssl.ffi import Library
-from custom_components.lwm2m.entry_data import Listen, authorities_of, device_data, listen_of, nosec_port_of, policy_of
+from custom_components.lwm2m.entry_data import Listen, authorities_of, listen_of, nosec_port_of, policy_of
 from custom_components.lwm2m.security.cipher_suite import MANDATORY, SUITES, Status
-from custom_components.lwm2m.security.credential import Certificate, Credential
+from custom_components.lwm2m.security.credential import Certificate
 from custom_components.lwm2m.security.pem import MAX_AUTHORITIES, MAX_FILE
 from tests.interop.pki import Pki
 
@@ -33,20 +33,6 @@ GCM, CCM = "TLS_PSK_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_CCM"
 
 def security(*suites: str, enabled: bool = False, port: int = 5683) -> dict[str, Any]:
     return {"suites": list(suites), "nosec": {"enabled": enabled, "port": float(port)}}
-
-
-async def add(hass: HomeAssistant, endpoint: str, credential: Credential | None) -> MockConfigEntry:
-    """Set up a device with a credential, or none."""
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        unique_id=device_unique_id(endpoint),
-        title=f"The {endpoint}",
-        data=device_data(endpoint, credential),
-    )
-    entry.add_to_hass(hass)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
-    return entry
 
 
 @pytest.fixture
@@ -204,11 +190,11 @@ async def test_the_ports_are_taken_before_start(hass: HomeAssistant, house: Hous
 
 async def test_switched_off_where_devices_need_it(hass: HomeAssistant, house: House) -> None:
     server = await house.add_server(nosec={"enabled": True, "port": free_port()})
-    await add(hass, "lamp", None)
+    await house.add_entry("lamp", None)
     await house.add_device()
     form = await house.set(await house.open_settings(server, "security"), security())
     assert (form["type"], form["step_id"]) == (FlowResultType.FORM, "nosec_off")
-    assert house.said(form)["devices"] == "`The lamp`"
+    assert house.said(form)["devices"] == "`lamp`"
     assert house.hub.server.coap_port is not None
     assert (await house.set(form, {}))["type"] is FlowResultType.CREATE_ENTRY
     assert server.options["nosec"] == {"enabled": False, "port": 5683}
@@ -245,8 +231,8 @@ def text(pki: Pki, *names: str) -> dict[str, str]:
 async def test_trusted_authorities(
     hass: HomeAssistant, house: House, server: MockConfigEntry, pki: Pki, hass_client: ClientSessionGenerator
 ) -> None:
-    await add(hass, "lamp", Certificate())
-    await add(hass, "door", Certificate(pki.der("pinned")))
+    await house.add_entry("lamp", Certificate())
+    await house.add_entry("door", Certificate(pki.der("pinned")))
     await house.add_device()
     menu = await house.open_settings(server, "authorities")
     assert (menu["type"], list(menu["menu_options"])) == (FlowResultType.MENU, ["add_authority", "done"])
@@ -266,7 +252,7 @@ async def test_trusted_authorities(
     assert authorities_of(server.data) == tuple(map(pki.der, ("ca", "factory-ca", "server-ca")))
     assert len(house.said(menu)["authorities"].splitlines()) == 3
     form = await house.choose_setting(menu, "remove_authority")
-    assert house.said(form)["devices"] == "`The lamp`"
+    assert house.said(form)["devices"] == "`lamp`"
     menu = await house.set(form, {"authorities": [fingerprint(pki, "factory-ca"), fingerprint(pki, "server-ca")]})
     assert authorities_of(server.data) == (pki.der("ca"),)
     form = await house.choose_setting(menu, "remove_authority")
