@@ -25,6 +25,7 @@ from tests.interop.peers import Command
 from tests.interop.pki import ENDPOINT as CERTIFICATE_NAME, Pki
 from tests.test_metadata import PACKAGE
 
+from .home import free_port
 from .house import ENDPOINT, IDENTITY, KEY, House
 from .stranger import Stranger
 
@@ -67,7 +68,7 @@ def texts(issue: ir.IssueEntry) -> dict[str, str]:
     words = json.loads((PACKAGE / "translations" / "en.json").read_text())["issues"][issue.translation_key]
     assert ("fix_flow" in words) is issue.is_fixable
     assert ("description" in words) is not issue.is_fixable
-    flow = {"identity", "links", "uri"}
+    flow = {"links", "uri", "public_key_fingerprint", "certificate_fingerprint"}  # filled in by the flow
     said: dict[str, str] = {}
 
     def fill(tree: dict[str, Any], place: str) -> None:
@@ -276,6 +277,31 @@ async def test_nobody_speaks_for_a_device_that_is_there(
     refuse(house, refusal, "127.0.0.1")
     assert stranger.issue().translation_key == "endpoint_mismatch"
     assert "`not yours`" in texts(stranger.issue())["description"]
+
+
+async def test_a_device_without_security(house: House, stranger: Stranger) -> None:
+    """It calls the wrong port, then under a name that has a credential, then as it should."""
+    await house.add_server(nosec={"enabled": True, "port": free_port()})
+    known, plain = await house.add_device(), await add(house, "urn:plain", None)
+    await stranger.call_plainly(times=3)
+    for calls in range(3):
+        device = house.device(secure=False)
+        await device.start()
+        await device.wait_for("gave_up")
+        await device.stop()
+        assert not stranger.issues(), calls
+    stranger.pass_time(UNPROVEN_SPAN)
+    await stranger.call_plainly()
+    device = house.device(secure=False)
+    await device.start()
+    await device.wait_for("gave_up")
+    issues = stranger.issues()
+    assert sorted(issue.translation_key or "" for issue in issues.values()) == ["endpoint_mismatch", "plaintext"]
+    assert "credential" in texts(issues[f"refused_{known.entry_id}"])["description"]
+    await house.device(endpoint="urn:plain", secure=False).start()
+    await house.until(lambda: house.value("#connectivity", "urn:plain") == "on")
+    assert list(stranger.issues()) == [f"refused_{known.entry_id}"]
+    assert plain.entry_id not in str(stranger.issues())
 
 
 async def test_a_device_with_the_identity_of_another(
