@@ -45,10 +45,12 @@ void SSL_CTX_set_cert_verify_callback(SSL_CTX *, int (*)(X509_STORE_CTX *, void 
 EVP_PKEY *X509_STORE_CTX_get0_rpk(const X509_STORE_CTX *); X509 *X509_STORE_CTX_get0_cert(const X509_STORE_CTX *);
 void X509_STORE_CTX_set_error(X509_STORE_CTX *, int);
 EVP_PKEY *X509_get0_pubkey(const X509 *); int i2d_PUBKEY(const EVP_PKEY *, unsigned char **);
+void SSL_CTX_set_info_callback(SSL_CTX *, void (*)(const SSL *, int, int));
 """
 NO_QUERY_MTU, NO_ETM, NO_EMS, ALLOW_LEGACY = 1 << 12, 1 << 19, 1 << 0, 1 << 2
 UNTRUSTED = 20  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: alert unknown_ca
 SET_MTU, MIN_VERSION, MAX_VERSION = 17, 123, 124
+ALERT = 0x4000  # SSL_CB_ALERT: one was sent or came in
 
 
 @cache
@@ -73,10 +75,12 @@ class Client:
         mtu: int = 1200,
         fragment: int = 0,
         server_key: bytes | None = None,
+        notes_alerts: bool = False,
     ) -> None:
         """`fragment`: code of the max_fragment_length extension (RFC 6066), 0 for none; `mtu` is the UDP payload.
 
-        `server_key`: the DER SubjectPublicKeyInfo that the server must prove; None: any.
+        `server_key`: the DER SubjectPublicKeyInfo that the server must prove; None: any. With `notes_alerts` the
+        numbers of alerts, sent and received, are put into `alerts`.
         """
         self.ffi, self.lib = ffi, lib = binding()
         self.context = ffi.gc(lib.SSL_CTX_new(lib.DTLS_client_method()), lib.SSL_CTX_free)
@@ -88,11 +92,10 @@ class Client:
         if psk is not None:
             self._psk = self._psk_callback(*psk)
             lib.SSL_CTX_set_psk_client_callback(self.context, self._psk)
-        if key is not None and chain is not None:
-            assert lib.SSL_CTX_use_certificate_chain_file(self.context, chain.encode()) == 1
-            assert lib.SSL_CTX_use_PrivateKey_file(self.context, key.encode(), 1) == 1
-        elif key is not None:
-            assert lib.SSL_CTX_use_PrivateKey_file(self.context, key.encode(), 1) == 1
+        if chain is not None:
+            assert lib.SSL_CTX_use_certificate_chain_file(self.context, chain.encode()) == 1, chain
+        if key is not None:
+            assert lib.SSL_CTX_use_PrivateKey_file(self.context, key.encode(), 1) == 1, key
         if raw:
             lib.SSL_CTX_set1_server_cert_type(self.context, b"\x02", 1)
             lib.SSL_CTX_set1_client_cert_type(self.context, b"\x02", 1)
@@ -102,6 +105,10 @@ class Client:
             )
             lib.SSL_CTX_set_verify(self.context, 1, ffi.NULL)
             lib.SSL_CTX_set_cert_verify_callback(self.context, self._check, ffi.NULL)
+        self.alerts: list[int] = []
+        if notes_alerts:
+            self._note = self._alert_callback(self.alerts)
+            lib.SSL_CTX_set_info_callback(self.context, self._note)
         if fragment:
             assert lib.SSL_CTX_set_tlsext_max_fragment_length(self.context, fragment) == 1
         self.ssl = ffi.gc(lib.SSL_new(self.context), lib.SSL_free)
@@ -128,6 +135,13 @@ class Client:
 
         signature = "unsigned int(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int)"
         return self.ffi.callback(signature, answer, error=0)
+
+    def _alert_callback(self, alerts: list[int]) -> Any:
+        def note(ssl: Any, where: int, alert: int) -> None:
+            if where & ALERT:
+                alerts.append(alert & 0xFF)
+
+        return self.ffi.callback("void(const SSL *, int, int)", note)
 
     def _is_server(self, store: Any, server_key: bytes) -> int:
         ffi, lib = self.ffi, self.lib

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from cryptography.hazmat.primitives import serialization
+
 from .client import Event, Settings, SimulatedClient
 from .devices import DEVICES
 from .model import Scalar, parse_path
@@ -34,6 +36,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--key", type=bytes.fromhex, default=b"", metavar="HEX", help="PSK, at most 16 bytes")
     add("--private-key", type=Path, metavar="FILE", help="PEM: a raw public key, or with --chain a certificate")
     add("--chain", type=Path, metavar="FILE", help="PEM, the device's own certificate first")
+    add("--server-key", type=Path, metavar="FILE", help="PEM: the only public key to trust a server by; else any")
+    add("--cipher", metavar="NAME", help="cipher suite as OpenSSL names it; AES_128_CCM_8 when left out")
     add("--lifetime", type=int, default=60, metavar="SECONDS")
     add("--version", choices=("1.0", "1.1", "1.2"), help="LwM2M version; the profile's when left out")
     add("--profile", choices=sorted(PROFILES), default="anjay", help="client implementation to behave like")
@@ -64,6 +68,8 @@ def settings_of(options: argparse.Namespace, index: int) -> Settings:
         key=options.key,
         private_key=options.private_key,
         chain=options.chain,
+        server_key=None if options.server_key is None else public_key(options.server_key),
+        cipher=options.cipher,
         lifetime=options.lifetime,
         version=options.version,
         profile=options.profile,
@@ -82,6 +88,12 @@ def numbered(name: str, index: int, count: int) -> str:
     if "{n}" in name:
         return name.replace("{n}", str(index))
     return f"{name}-{index}" if count > 1 and name else name
+
+
+def public_key(file: Path) -> bytes:
+    """Read a PEM public key; gives its SubjectPublicKeyInfo as DER."""
+    key = serialization.load_pem_public_key(file.read_bytes())
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _address(given: str | None) -> tuple[str, int] | None:

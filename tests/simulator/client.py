@@ -48,7 +48,7 @@ class Settings:
     private_key: FilePath | None = None  # PEM: a raw public key is used, or with `chain` a certificate
     chain: FilePath | None = None  # PEM, the device's own certificate first
     server_key: bytes | None = None  # the server's DER SubjectPublicKeyInfo that is trusted; None: any
-    cipher: str = "ECDHE-ECDSA-AES128-CCM8"  # with a private key: OpenSSL's name of a suite
+    cipher: str | None = None  # OpenSSL's name of the suite; AES_128_CCM_8 when None, with a PSK by tinydtls
     lifetime: int = 60
     version: str | None = None  # the profile's when None
     binding: str = "U"
@@ -122,19 +122,18 @@ class SimulatedClient:
         secure, server = parse_server(settings.server)
         if not secure:
             return UdpTransport(server, self._datagram, settings.bind)
-        if settings.private_key is not None:
+        if settings.private_key is not None or settings.cipher is not None:
             return OpenSSLTransport(
                 server,
-                self._make_dtls_client,
+                self._openssl_client,
                 self._datagram,
                 self._transport_lost,
                 bind=settings.bind,
                 handshake_timeout=settings.handshake_timeout,
             )
-        identity = settings.identity if isinstance(settings.identity, bytes) else settings.identity.encode()
         return DtlsTransport(
             server,
-            identity,
+            self._identity(),
             settings.key,
             self._datagram,
             self._transport_lost,
@@ -142,14 +141,21 @@ class SimulatedClient:
             handshake_timeout=settings.handshake_timeout,
         )
 
-    def _make_dtls_client(self) -> Client:
+    def _identity(self) -> bytes:
+        identity = self.settings.identity
+        return identity if isinstance(identity, bytes) else identity.encode()
+
+    def _openssl_client(self) -> Client:
         settings = self.settings
+        if settings.private_key is None:
+            return Client(settings.cipher or "", psk=(self._identity(), settings.key), notes_alerts=True)
         return Client(
-            f"{settings.cipher}:@SECLEVEL=0",
+            settings.cipher or "ECDHE-ECDSA-AES128-CCM8",
             key=str(settings.private_key),
             chain=None if settings.chain is None else str(settings.chain),
             raw=settings.chain is None,
             server_key=settings.server_key,
+            notes_alerts=True,
         )
 
     def _add_server_object(self) -> None:

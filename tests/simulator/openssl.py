@@ -1,4 +1,4 @@
-"""DTLS 1.2 with raw public keys or certificates by OpenSSL: what devices with Mbed TLS or wolfSSL do."""
+"""DTLS 1.2 with raw public keys, certificates or any PSK suite by OpenSSL: as devices with Mbed TLS or wolfSSL do."""
 
 from __future__ import annotations
 
@@ -7,23 +7,11 @@ from collections.abc import Callable
 
 from tests.openssl_client import Client
 
-from .transport import Address, HandshakeError, UdpSocket
-
-ALERT, HEADER = 21, 13
-
-ALERTS = {
-    0: "close_notify",
-    40: "handshake_failure",
-    42: "bad_certificate",
-    45: "certificate_expired",
-    46: "certificate_unknown",
-    48: "unknown_ca",
-    70: "protocol_version",
-}
+from .transport import Address, HandshakeError, UdpSocket, alert_name
 
 
 class OpenSSLTransport:
-    """CoAP over one DTLS association at a time; `make` gives the client of a new one.
+    """CoAP over one DTLS association at a time; `make` gives the client of a new one, which must note alerts.
 
     `lost` is called when the server ends the association.
     """
@@ -135,17 +123,17 @@ class OpenSSLTransport:
             return
         client.receive(data, asyncio.get_running_loop().time())
         self._flush()
+        alert = client.alerts[-1] if client.alerts else None
+        reason = "failed" if alert is None else alert_name(alert)
         handshake = self._handshake
-        if handshake is not None:
-            if client.dead and not handshake.done():
-                number = data[HEADER + 1] if data[0] == ALERT and len(data) == HEADER + 2 else None
-                name = "failed" if number is None else ALERTS.get(number, f"alert {number}")
-                handshake.set_exception(HandshakeError(name, number))
-            elif client.connected and not handshake.done():
+        if handshake is not None and not handshake.done():
+            if client.connected:
                 handshake.set_result(None)
+            elif client.dead:
+                handshake.set_exception(HandshakeError(reason, alert))
         received, client.received = client.received, []
         for message in received:
             self._receive(message)
-        if client.dead and client.connected:
+        if client.dead and client.connected and client is self._client:
             self._forget()
-            asyncio.get_running_loop().call_soon(self._lost, "close_notify")
+            asyncio.get_running_loop().call_soon(self._lost, reason)

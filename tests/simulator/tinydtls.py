@@ -8,26 +8,12 @@ from collections.abc import Callable
 
 from DTLSSocket import dtls
 
-from .transport import Address, HandshakeError, UdpSocket
+from .transport import Address, HandshakeError, UdpSocket, alert_name
 
 CONNECTED = 0x01DE  # tinydtls: DTLS_EVENT_CONNECTED, level 0
 CLOSE_NOTIFY = 0
 PEER: Address = ("fd00::1", 5684)  # tinydtls never sees the real address; one context has one peer
 POLL = 0.1  # seconds between looks at tinydtls's retransmission timers during a handshake
-
-ALERTS = {
-    0: "close_notify",
-    10: "unexpected_message",
-    20: "bad_record_mac",
-    40: "handshake_failure",
-    47: "illegal_parameter",
-    50: "decode_error",
-    51: "decrypt_error",
-    70: "protocol_version",
-    71: "insufficient_security",
-    80: "internal_error",
-    115: "unknown_psk_identity",
-}
 
 dtls.setLogLevel(dtls.DTLS_LOG_EMERG)  # its log goes to standard output, among the events
 
@@ -234,7 +220,7 @@ class DtlsTransport:
                 self.connected = True
                 handshake.set_result(None)
             return
-        name = ALERTS.get(code, f"alert {code}")
+        name = alert_name(code)
         if handshake is not None:
             if not handshake.done() and (level == 2 or code == CLOSE_NOTIFY):
                 handshake.set_exception(HandshakeError(name, code))

@@ -1,4 +1,4 @@
-"""How a simulated device reaches its server: plain UDP here, DTLS in tinydtls.py."""
+"""How a simulated device reaches its server: plain UDP here, DTLS in tinydtls.py and openssl.py."""
 
 from __future__ import annotations
 
@@ -8,6 +8,30 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 Address = tuple[str, int]
+
+_ALERTS = {
+    0: "close_notify",
+    10: "unexpected_message",
+    20: "bad_record_mac",
+    40: "handshake_failure",
+    42: "bad_certificate",
+    43: "unsupported_certificate",
+    45: "certificate_expired",
+    46: "certificate_unknown",
+    47: "illegal_parameter",
+    48: "unknown_ca",
+    50: "decode_error",
+    51: "decrypt_error",
+    70: "protocol_version",
+    71: "insufficient_security",
+    80: "internal_error",
+    115: "unknown_psk_identity",
+}
+
+
+def alert_name(number: int) -> str:
+    """What RFC 5246 section 7.2 calls an alert."""
+    return _ALERTS.get(number, f"alert {number}")
 
 
 class HandshakeError(Exception):
