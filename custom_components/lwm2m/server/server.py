@@ -457,7 +457,7 @@ class Server:
                 self._drop(registration)
         for peer in self._all_peers():
             if _is_by_authority(peer):
-                self._close(peer)
+                self._coap.close_peer(peer)
 
     def _end_candidate(self, candidate: Candidate) -> None:
         for peer in self._all_peers():
