@@ -25,6 +25,7 @@ from .mapping.descriptions import PLATFORMS
 from .protocol.objects.registry import Registry
 from .server.errors import IdentityInUseError
 from .server.server import Server
+from .server_key_view import ServerKeyView
 from .services import async_setup_services
 from .storage import DeviceFile
 
@@ -43,6 +44,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     await hub.async_load_objects()
     await hub.async_load()
     async_setup_services(hass)
+    hass.http.register_view(ServerKeyView())
 
     async def save(_event: Event) -> None:
         await hub.store.flush()
@@ -129,7 +131,9 @@ async def async_remove_entry(hass: HomeAssistant, entry: ConfigEntry) -> None:
         issues.async_identity_free(hass, entry.entry_id)
     # Where all entries were disabled at start there is no hub.
     if (hub := hass.data.get(DATA_HUB)) is not None:
-        if not is_server(entry):
+        if is_server(entry):
+            await hub.keys.async_remove()
+        else:
             hub.forget(entry.data[CONF_ENDPOINT])
         hub.async_check_server_entry()
     if not device_entries(hass) and server_entry(hass) is None:

@@ -39,6 +39,7 @@ from .server.device import Device
 from .server.events import Event, RefusedEvent, Registered, UnknownPeer, Updated
 from .server.server import Server
 from .server.store import Store
+from .server_keys import ServerKeys
 from .storage import DeviceFile, async_load
 from .user_objects import FOLDER, read_folder
 
@@ -73,6 +74,7 @@ class Hub:
             save=self._file.async_save,
             on_failure=lambda error: issues.async_store_not_saved(hass, error),
         )
+        self.keys = ServerKeys(hass, server)
         self.setups = asyncio.Semaphore(SETUPS_AT_A_TIME)
         self._reads = asyncio.Semaphore(READS_AT_A_TIME)
         self.runtimes: dict[str, DeviceRuntime] = {}
@@ -96,6 +98,7 @@ class Hub:
 
     async def async_start(self, listen: Listen) -> None:
         """Open the sockets; OSError if that cannot be done, EngineUnavailableError where there is no DTLS."""
+        await self.keys.async_load()
         await self.server.start(listen.host, coaps_port=listen.port, coap_port=listen.nosec)
         issues.async_constrained_engine(self.hass, self.server.engine_name or "")
         self.refusals.issues.async_check()

@@ -8,9 +8,9 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
 from .const import CONF_ENDPOINT, DOMAIN
-from .entry_data import credential_of, device_entries
+from .entry_data import credential_of, device_entries, mode_of
 from .security.certificate import names_of
-from .security.credential import Certificate, Psk, RawPublicKey
+from .security.credential import Certificate, Psk, RawPublicKey, SecurityMode
 from .security.identity import fingerprint, printable
 
 _NO_SERVER = "no_server"
@@ -107,6 +107,24 @@ def async_store_not_saved(hass: HomeAssistant, error: OSError | None) -> None:
         severity=ir.IssueSeverity.ERROR,
         translation_key="store_not_saved",
         translation_placeholders={"error": literal(str(error))},
+    )
+
+
+@callback
+def async_server_keys_lost(hass: HomeAssistant, kept: str) -> None:
+    """Say that the server has a new key since the old one could not be read, and who must be told."""
+    public = (SecurityMode.RPK, SecurityMode.CERTIFICATE)
+    devices = [
+        f"`{quoted(entry.data[CONF_ENDPOINT])}`" for entry in device_entries(hass) if mode_of(entry.data) in public
+    ]
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        "server_keys_lost",
+        is_fixable=False,
+        severity=ir.IssueSeverity.ERROR,
+        translation_key="server_keys_lost",
+        translation_placeholders={"path": literal(kept), "devices": ", ".join(devices) or "-"},
     )
 
 

@@ -3,17 +3,20 @@
 import errno
 from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
 
 from homeassistant.components import network
 from homeassistant.core import HomeAssistant
 
 from .dtls.endpoint import EngineUnavailableError, make_endpoint
 from .entry_data import Listen, listen_of, server_entry
-from .hub import Hub
 from .protocol.objects.registry import Registry
 from .security.policy import Policy
 from .server.authorizer import Authorizer
 from .server.server import Server
+
+if TYPE_CHECKING:
+    from .hub import Hub
 
 LOOPBACK = "127.0.0.1"
 

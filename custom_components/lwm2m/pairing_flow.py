@@ -27,6 +27,8 @@ from .listening import async_present_uri
 from .pairing import PATIENCE, Outcome, Pairing
 from .security.credential import Credential, SecurityMode
 from .server.errors import EndpointInUseError, IdentityInUseError
+from .server_key_view import async_download_links
+from .server_keys import describe_identity
 
 UNSEEN = 5.0
 """Seconds after which a flow whose dialog is closed goes on by itself."""
@@ -110,9 +112,6 @@ class PairingFlow(ConfigFlow):
         """Show where and how the device finds this server, and the key by which it knows it."""
         if user_input is not None:
             return await self._begin()
-        from .server_key_view import async_download_links  # noqa: PLC0415
-        from .server_keys import describe_identity  # noqa: PLC0415
-
         hub = self.hass.data[DATA_HUB]
         kept = hub.keys.active
         return self.async_show_form(

@@ -16,6 +16,8 @@ from .const import CONF_CERTIFICATE, CONF_PUBLIC_KEY, CONF_SUITES, DATA_HUB, DOM
 from .entry_data import server_entry
 from .listening import async_present_uri, async_try_suites
 from .refusal_issues import NOT_TRUSTED, OPTIONAL_SUITE
+from .server_key_view import async_download_links
+from .server_keys import describe_identity
 from .uploads import LINES
 
 
@@ -70,9 +72,6 @@ class NotTrustedFlow(RefusalFlow):
         """Show the server's public key and certificate; the issue is closed when the user is done with them."""
         if user_input is not None:
             return self.async_create_entry(data={})
-        from .server_key_view import async_download_links  # noqa: PLC0415
-        from .server_keys import describe_identity  # noqa: PLC0415
-
         hub = self.hass.data[DATA_HUB]
         kept = hub.keys.active
         form = {

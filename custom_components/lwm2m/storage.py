@@ -47,14 +47,14 @@ async def async_load(hass: HomeAssistant, file: DeviceFile, store: Store) -> Non
         await store.load({entry.data[CONF_ENDPOINT] for entry in device_entries(hass)})
     except _FOREIGN as error:
         why = str(error) if isinstance(error, StoreError | HomeAssistantError) else "it is no file of this integration"
-        kept = await hass.async_add_executor_job(_set_aside, Path(file.path))
+        kept = await hass.async_add_executor_job(set_aside, Path(file.path))
         if kept is None:
             file.make_read_only()
         _LOGGER.warning("%s cannot be used (%s); kept as %s", file.path, why, kept or file.path)
         issues.async_store_set_aside(hass, str(kept or file.path), why)
 
 
-def _set_aside(path: Path) -> Path | None:
+def set_aside(path: Path) -> Path | None:
     """Rename a file out of the way; None if that cannot be done."""
     kept = path.with_name(f"{path.name}.set-aside.{dt_util.utcnow().isoformat()}")
     try:

@@ -17,6 +17,7 @@ from custom_components.lwm2m import pairing, pairing_flow
 from custom_components.lwm2m.const import DOMAIN, device_unique_id
 from custom_components.lwm2m.entry_data import device_data
 from custom_components.lwm2m.security.credential import Certificate, Credential, RawPublicKey
+from custom_components.lwm2m.security.refusal import Reason
 from tests.device_keys import DeviceKey, make_authority, make_certificate, make_key
 
 from .house import ENDPOINT, KEY, House
@@ -70,16 +71,6 @@ async def add(house: House, credential: Credential | None, endpoint: str = ENDPO
 async def finished(house: House, progress: ConfigFlowResult) -> ConfigFlowResult:
     assert progress["type"] is FlowResultType.SHOW_PROGRESS, progress
     return await house.answer(await house.until_step(progress, "finish"), {})
-
-
-async def until_action(house: House, progress: ConfigFlowResult, action: str) -> ConfigFlowResult:
-    """Wait until a dialog that waits says something else."""
-
-    def says() -> bool:
-        return house.hass.config_entries.flow.async_get(progress["flow_id"]).get("progress_action") == action
-
-    await house.until(says)
-    return await house.answer(progress)
 
 
 async def until_reauth(house: House, step: str) -> ConfigFlowResult:
@@ -162,7 +153,10 @@ async def test_a_raw_public_key_by_hand(
     # A device with another key calls: it may be the one, with a mistake in its settings.
     stranger = house.public_device(other_key, **QUICK)
     await stranger.start()
-    shown = await until_action(house, progress, "refused_so_far")
+    await house.until(lambda: house.hub.server.refusals[Reason.UNKNOWN_PUBLIC_KEY])
+    await house.hass.async_block_till_done()
+    shown = await house.answer(progress)
+    assert shown["progress_action"] == "refused_so_far"
     assert "public key is not on file" in house.said(shown)["detail"]
     await stranger.vanish()
     await house.public_device(key, **QUICK).start()
@@ -290,7 +284,12 @@ async def test_a_ca_is_no_help_for_a_device_that_is_on_file_already(
 
 
 async def test_a_certificate_by_hand(
-    house: House, server: MockConfigEntry, pinned: DeviceKey, signed: DeviceKey, impatient: None
+    house: House,
+    server: MockConfigEntry,
+    pinned: DeviceKey,
+    signed: DeviceKey,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     form = await house.choose(await house.start_flow(), "manual_certificate")
     form = await house.answer(form, {"endpoint": ENDPOINT})
@@ -303,6 +302,7 @@ async def test_a_certificate_by_hand(
     form = await house.answer(form, {"endpoint": ENDPOINT, "certificate": signed.certificate.read_text()})
     progress = await house.answer(form, {})
     menu = await house.until_step(progress, "no_answer")
+    monkeypatch.setattr(pairing, "PATIENCE", 60.0)
     await house.public_device(pinned, chain=True, **QUICK).start()
     form = await house.until_step(await house.choose(menu, "wait"), "manual_certificate")
     assert form["errors"] == {"base": "certificate_refused"}

@@ -1,11 +1,13 @@
 """Files of keys and certificates: what is read, and what is refused with which words."""
 
+import base64
 import datetime as dt
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from custom_components.lwm2m.security import pem
@@ -13,6 +15,7 @@ from custom_components.lwm2m.security.credential import CredentialError
 from custom_components.lwm2m.security.pem import (
     read_authorities,
     read_certificate,
+    read_pkcs12,
     read_public_key,
     read_server_identity,
 )
@@ -56,6 +59,98 @@ def test_a_public_key_in_both_forms() -> None:
     der = KEY.public_key().public_bytes(DER, SPKI)
     assert read_public_key(der) == der
     assert read_public_key(b"a remark\n" + KEY.public_key().public_bytes(PEM, SPKI)) == der
+
+
+X, Y = (
+    number.to_bytes(32).hex() for number in (KEY.public_key().public_numbers().x, KEY.public_key().public_numbers().y)
+)
+SPACED = ":".join(f"04{X}{Y}"[at : at + 2] for at in range(0, 130, 2))
+OF_OPENSSL = "pub:\n" + "".join(f"    {SPACED[at : at + 45]}\n" for at in range(0, len(SPACED), 45)) + "\n"
+IN_C = "{" + ", ".join(f"0x{octet:02X}" for octet in bytes.fromhex(f"04{X}{Y}")) + "};"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"04{X}{Y}",
+        f"0x04{X}{Y}".upper().replace("0X", "0x"),
+        f"{X}{Y}",
+        f" {X} {Y}\n",
+        f"{X}\r\n{Y}",
+        f"{X},{Y}",
+        f"x={X} y={Y}",
+        f"X: {X}\nY: {Y}",
+        f"x = 0x{X}; y = 0x{Y}",
+        f"Qx = {X}\nQy = {Y}",
+        f"04 {X} {Y}",
+        SPACED,
+        OF_OPENSSL,
+        IN_C,
+        base64.b64encode(KEY.public_key().public_bytes(DER, SPKI)).decode(),
+        base64.encodebytes(KEY.public_key().public_bytes(DER, SPKI)).decode(),
+        KEY.public_key().public_bytes(DER, SPKI).hex(),
+    ],
+)
+def test_a_public_key_as_text(text: str) -> None:
+    assert read_public_key(text.encode()) == KEY.public_key().public_bytes(DER, SPKI)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"04{X}{Y[:-2]}", "65, 97 or 133 bytes"),
+        (f"04{X}{'0' * 64}", "no point of the curve"),
+        (f"{Y} {X}", "no point of the curve"),
+        ("00" * 64, "no point of the curve"),
+        ("ff" * 64, "no point of the curve"),
+        (f"{X}", "two words"),
+        (f"{X} {X} {Y}", "two words"),
+        (f"{'ab' * 67} {'ab' * 67}", "two words"),
+        ("0x", "no public key that can be used"),
+        ("x= y=", "no public key that can be used"),
+        (f"x={X} y=g{Y[1:]}", "no public key that can be used"),
+        ("30" + "00" * 90, "no public key that can be used"),
+        ("ab" * 2000, "no public key that can be used"),
+        (base64.b64encode(make().public_bytes(DER)).decode(), "no public key that can be used"),
+        (base64.b64encode(b"a key").decode(), "no public key that can be used"),
+    ],
+)
+def test_text_that_is_no_public_key(text: str, words: str) -> None:
+    with pytest.raises(CredentialError, match=words):
+        read_public_key(text.encode())
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=str)
+def test_the_curve_comes_from_the_length(curve: ec.EllipticCurve) -> None:
+    key = ec.generate_private_key(curve).public_key()
+    x, y = key.public_numbers().x, key.public_numbers().y
+    size = (curve.key_size + 7) // 8
+    for text in (f"04{x:0{2 * size}x}{y:0{2 * size}x}", f"{x:0{2 * size}x} {y:0{2 * size}x}"):
+        assert read_public_key(text.encode()) == key.public_bytes(DER, SPKI)
+
+
+def test_coordinates_without_the_zeros_that_they_begin_with() -> None:
+    """Some tools print numbers and not octets."""
+    while True:
+        key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        x, y = key.public_numbers().x, key.public_numbers().y
+        if x < 1 << 252:
+            break
+    assert read_public_key(f"x={x:x} y={y:x}".encode()) == key.public_bytes(DER, SPKI)
+
+
+def test_a_private_key_or_a_certificate_is_no_public_key() -> None:
+    private = KEY.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with pytest.raises(CredentialError, match="this is a private key, which stays in the device"):
+        read_public_key(private)
+    with pytest.raises(CredentialError, match="this is a certificate"):
+        read_public_key(make().public_bytes(PEM))
+
+
+def test_a_certificate_in_base64() -> None:
+    der, ca = make().public_bytes(DER), make(KEY, CA).public_bytes(DER)
+    assert read_certificate(base64.encodebytes(der), NOW) == der
+    assert read_authorities(base64.b64encode(ca), NOW) == (ca,)
 
 
 def test_a_certificate_in_both_forms() -> None:
@@ -133,6 +228,94 @@ def test_too_large() -> None:
         read_certificate(bytes(pem.MAX_FILE + 1), NOW)
 
 
+def issued(by: x509.Certificate, by_key: Key, key: Key, name: str, *extensions: x509.ExtensionType) -> x509.Certificate:
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(by.subject)
+        .public_key(key.public_key())
+        .serial_number(2)
+        .not_valid_before(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(2027, 1, 1, tzinfo=dt.UTC))
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(by_key, hashes.SHA256())  # type: ignore[arg-type]
+
+
+ROOT_KEY, MIDDLE_KEY = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP256R1())
+ROOT = make(ROOT_KEY, CA, name="root")
+MIDDLE = issued(ROOT, ROOT_KEY, MIDDLE_KEY, "middle", CA)
+LEAF = issued(MIDDLE, MIDDLE_KEY, KEY, "server", x509.SubjectAlternativeName([x509.DNSName("ha.local")]))
+
+
+def packed(
+    key: Key | None,
+    certificate: x509.Certificate | None,
+    others: list[x509.Certificate] | None = None,
+    encryption: serialization.KeySerializationEncryption | None = None,
+) -> bytes:
+    return pkcs12.serialize_key_and_certificates(
+        b"name",
+        key,
+        certificate,
+        others,
+        encryption or serialization.BestAvailableEncryption(b"pw"),
+    )
+
+
+def test_pkcs12_holds_key_and_chain_in_any_order() -> None:
+    identity = read_pkcs12(packed(KEY, LEAF, [ROOT, make(name="a stranger"), MIDDLE]), b"pw", NOW)
+    assert identity.chain == tuple(certificate.public_bytes(DER) for certificate in (LEAF, MIDDLE, ROOT))
+    assert identity.names == ("ha.local",)
+    private = KEY.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    chain = b"".join(certificate.public_bytes(PEM) for certificate in (LEAF, MIDDLE, ROOT))
+    assert read_server_identity(private, chain, NOW) == identity
+
+
+@pytest.mark.parametrize("password", [None, b""])
+def test_pkcs12_without_a_password(password: bytes | None) -> None:
+    data = packed(KEY, LEAF, None, serialization.NoEncryption())
+    assert read_pkcs12(data, password, NOW).chain == (LEAF.public_bytes(DER),)
+
+
+def test_pkcs12_as_old_programs_write_it() -> None:
+    """Protected with SHA-1 and triple DES, which says nothing of the certificates in it."""
+    old = (
+        serialization.PrivateFormat.PKCS12.encryption_builder()
+        .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+        .hmac_hash(hashes.SHA1())
+        .build(b"pw")
+    )
+    assert read_pkcs12(packed(KEY, LEAF, [MIDDLE], old), b"pw", NOW).names == ("ha.local",)
+
+
+@pytest.mark.parametrize(
+    ("data", "password", "words"),
+    [
+        (packed(KEY, LEAF), b"other", "the password of the PKCS #12 file is wrong"),
+        (packed(KEY, LEAF), None, "the password of the PKCS #12 file was not given"),
+        (packed(KEY, LEAF)[:-1], b"pw", "no PKCS #12 file that can be read"),
+        (b"", b"pw", "no PKCS #12 file that can be read"),
+        (bytes(pem.MAX_FILE + 1), b"pw", "too large"),
+        (packed(None, LEAF), b"pw", "does not hold both"),
+        (packed(KEY, None), b"pw", "does not hold both"),
+        (packed(rsa.generate_private_key(65537, 2048), None, [LEAF]), b"pw", "does not hold both"),
+        (packed(KEY, make(start=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))), b"pw", "the server certificate has expired"),
+        (packed(KEY, make(KEY, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))), b"pw", "permit a server"),
+    ],
+)
+def test_pkcs12_that_is_refused(data: bytes, password: bytes | None, words: str) -> None:
+    with pytest.raises(CredentialError, match=words):
+        read_pkcs12(data, password, NOW)
+
+
+def test_pkcs12_with_a_key_that_a_server_cannot_have() -> None:
+    key = rsa.generate_private_key(65537, 3072)
+    with pytest.raises(CredentialError, match="must be an elliptic curve key"):
+        read_pkcs12(packed(key, make(key)), b"pw", NOW)
+
+
 def test_the_servers_own() -> None:
     key = KEY.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     good = make(KEY, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]))
@@ -141,5 +324,8 @@ def test_the_servers_own() -> None:
     client = make(KEY, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))
     with pytest.raises(CredentialError, match="the server certificate does not permit a server"):
         read_server_identity(key, client.public_bytes(PEM), NOW)
+    encrypted = KEY.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"pw"))
+    made = read_server_identity(encrypted, None, NOW, b"pw", ["ha.local"])
+    assert made.names == ("ha.local",)
     with pytest.raises(CredentialError, match="the server certificate has expired"):
         read_server_identity(key, make(start=dt.datetime(2020, 1, 1, tzinfo=dt.UTC)).public_bytes(PEM), NOW)

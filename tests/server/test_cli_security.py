@@ -281,7 +281,7 @@ async def test_nowhere_to_export_to(tmp_path: Path, capsys: pytest.CaptureFixtur
         (("--ca", "{pki}/client.pem"), "--ca: {pki}/client.pem: the CA is no CA"),
         (("--ca", "{pki}/ca224.pem"), "--ca: {pki}/ca224.pem: the key of the CA has 224 bits"),
         (("--key", "{pki}/client224.key"), "--key: {pki}/client224.key: the server key must be"),
-        (("--key", "{pki}/client.pem"), "--key: {pki}/client.pem: the server key is not an unencrypted PEM"),
+        (("--key", "{pki}/client.pem"), "--key: {pki}/client.pem: the server key is not a PEM private key"),
         (("--server-cert", "{pki}/server.pem"), "--server-cert needs the key"),
         (("--key", "{pki}/client.key", "--server-cert", "{pki}/server.pem"), "is not that of the server key"),
         (("--key", "{pki}/pinned-expired.key", "--server-cert", "{pki}/pinned-expired.pem"), "has expired"),

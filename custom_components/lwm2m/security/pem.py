@@ -4,16 +4,21 @@ What a handshake would refuse later is refused here with the reason: curves of l
 that are not valid now, or that are for another purpose. Errors are CredentialError and never hold a secret.
 """
 
+import base64
 import datetime as dt
+import re
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from .credential import CredentialError
-from .server_identity import PERMITTED_CURVES, ServerIdentity
+from .server_identity import PERMITTED_CURVES, ServerIdentity, is_issued_by
 
 MAX_FILE = 1 << 20
 MAX_AUTHORITIES = 64
@@ -21,23 +26,82 @@ MIN_RSA_BITS = 3072
 """Of a CA's key: as strong as an elliptic curve key of 256 bits (NIST SP 800-57 part 1, table 2)."""
 
 _BEGIN = b"-----BEGIN "
+_CURVES = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
+_MAX_POINT_TEXT = 2048
 _DIGESTS = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _DER = serialization.Encoding.DER
 
 
 def read_public_key(data: bytes) -> bytes:
-    """The DER SubjectPublicKeyInfo of a device's public key."""
+    """The DER SubjectPublicKeyInfo of a device's public key.
+
+    From PEM, DER, DER in Base64, or in hexadecimal: the uncompressed point (04, x, y), x and y as two words, or DER.
+    """
     if b"PRIVATE KEY" in data:
         raise CredentialError("this is a private key, which stays in the device; its public key is needed here")
     if b"CERTIFICATE" in data:
         raise CredentialError("this is a certificate, where a public key is needed")
     try:
-        load = serialization.load_pem_public_key if _BEGIN in data else serialization.load_der_public_key
-        key = load(data)
+        key = _load_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
+        if isinstance(error, CredentialError):
+            raise
         raise CredentialError(f"this is no public key that can be used{_curve_of(error)}") from error
     _check_key(key, "the key")
     return key.public_bytes(_DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _load_public_key(data: bytes) -> PublicKeyTypes:
+    if _BEGIN in data:
+        return serialization.load_pem_public_key(data)
+    if (words := _hexadecimal_words(data)) is None:
+        return serialization.load_der_public_key(_without_base64(data))
+    digits = "".join(words)
+    if digits.startswith("30") and len(digits) % 2 == 0 and len(words) == 1:
+        return serialization.load_der_public_key(bytes.fromhex(digits))
+    return _point(words)
+
+
+def _hexadecimal_words(data: bytes) -> list[str] | None:
+    """The words of a text in hexadecimal; labels (x=, Y:, pub:), prefixes (0x), colons and braces are left out."""
+    try:
+        text = data.decode("ascii").strip()
+    except UnicodeDecodeError:
+        return None
+    if len(text) > _MAX_POINT_TEXT or not text:
+        return None
+    text = re.sub(r"(?<![0-9a-f:])(q?[xy]|pub)\s*[=:]", " ", text.lower())
+    words = [word.removeprefix("0x").replace(":", "") for word in re.split(r"[\s,;{}]+", text)]
+    words = [word for word in words if word]
+    return words if words and all(re.fullmatch("[0-9a-f]+", word) for word in words) else None
+
+
+def _point(words: list[str]) -> ec.EllipticCurvePublicKey:
+    """The public key of a point: its curve is the one that has coordinates of this length."""
+    digits = "".join(words)
+    for curve in _CURVES:
+        length = 2 * ((curve.key_size + 7) // 8)
+        if len(digits) == 2 + 2 * length and digits.startswith("04"):
+            digits = digits[2:]
+        elif len(words) == 2 and max(map(len, words)) <= length:  # without the zeros that they begin with, perhaps
+            digits = words[0].zfill(length) + words[1].zfill(length)
+        if len(digits) == 2 * length:
+            x, y = int(digits[:length], 16), int(digits[length:], 16)
+            try:
+                return ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
+            except ValueError as error:
+                raise CredentialError("x and y are no point of the curve: look for a wrong digit") from error
+    raise CredentialError(
+        "a public key in hexadecimal has 65, 97 or 133 bytes that begin with 04, or two words: x and y of 32, 48 or 66"
+    )
+
+
+def _without_base64(data: bytes) -> bytes:
+    """What a text says in Base64; what is no such text itself."""
+    try:
+        return base64.b64decode(b"".join(data.split()), validate=True) or data
+    except ValueError:
+        return data
 
 
 def read_certificate(data: bytes, now: dt.datetime) -> bytes:
@@ -61,9 +125,44 @@ def read_authorities(data: bytes, now: dt.datetime) -> tuple[bytes, ...]:
     return tuple(certificate.public_bytes(_DER) for certificate in certificates)
 
 
-def read_server_identity(key: bytes, chain: bytes | None, now: dt.datetime) -> ServerIdentity:
-    """The server's PEM key, and its PEM certificates (its own first) or one that is made of the key."""
-    identity = ServerIdentity.from_pem(key, chain)
+def read_server_identity(
+    key: bytes,
+    chain: bytes | None,
+    now: dt.datetime,
+    password: bytes | None = None,
+    names: Sequence[str] = (),
+) -> ServerIdentity:
+    """The server's PEM key, and its PEM certificates (its own first) or one that is made of the key for `names`."""
+    return _check_identity(ServerIdentity.from_pem(key, chain, password, names), now)
+
+
+def read_pkcs12(data: bytes, password: bytes | None, now: dt.datetime) -> ServerIdentity:
+    """The server's key and certificates from a PKCS #12 file, in which the chain may be in any order."""
+    if len(data) > MAX_FILE:
+        raise CredentialError("this is too large for a PKCS #12 file")
+    try:
+        key, certificate, others = pkcs12.load_key_and_certificates(data, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        if "password" in str(error).lower():
+            why = "is wrong, or the file is damaged" if password else "was not given"
+            raise CredentialError(f"the password of the PKCS #12 file {why}") from error
+        raise CredentialError("this is no PKCS #12 file that can be read") from error
+    if key is None or certificate is None:
+        raise CredentialError("the PKCS #12 file does not hold both a private key and its certificate")
+    return _check_identity(ServerIdentity.of(key, _chain(certificate, others)), now)
+
+
+def _chain(certificate: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """A certificate and those above it, each signed by the next; what belongs to another chain is left out."""
+    chain, left = [certificate], list(others)
+    while issuer := next((other for other in left if is_issued_by(chain[-1], other)), None):
+        left.remove(issuer)
+        chain.append(issuer)
+    return chain
+
+
+def _check_identity(identity: ServerIdentity, now: dt.datetime) -> ServerIdentity:
+    """Itself. Raises CredentialError for what the policy refuses."""
     for index, der in enumerate(identity.chain):
         certificate = x509.load_der_x509_certificate(der)
         name = "the server's CA" if index else "the server certificate"
@@ -77,8 +176,8 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
     try:
         if _BEGIN in data:
             return x509.load_pem_x509_certificates(data)
-        return [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
+        return [x509.load_der_x509_certificate(_without_base64(data))]
+    except (ValueError, x509.InvalidVersion) as error:
         kind = "a key, where a certificate is needed" if b" KEY-----" in data else "no certificate"
         raise CredentialError(f"this is {kind}") from error
 
