@@ -63,6 +63,7 @@ def _server(hub: Hub, entry: ConfigEntry) -> dict[str, Any]:
             "nosec_port": server.coap_port,
             "engine": server.engine_name,
             "suites": list(server.suites),
+            "public_key_fingerprint": hub.keys.active.identity.public_key_fingerprint if server.running else None,
             "authorities_trusted": len(authorities_of(entry.data)),
             "refusals": {reason.value: count for reason, count in sorted(server.refusals.items())},
             "devices": len(hub.runtimes),

@@ -106,6 +106,7 @@ async def test_the_security_of_the_server(hass: HomeAssistant, house: House, ser
     about = (await diagnostics(hass, server))["server"]
     assert about["suites"] == list(MANDATORY)
     assert about["nosec_port"] is None
+    assert about["public_key_fingerprint"] == sha256(house.hub.keys.active.identity.public_key).hexdigest()
     assert about["authorities_trusted"] == 0
     assert about["refusals"] == {}
     await house.hub.async_trust([pki.der("ca")])
@@ -149,7 +150,7 @@ async def test_no_secret_and_no_name_is_said(
     for endpoint in entries:
         assert endpoint == "server" or endpoint not in told
 
-    own = house.hub.server._endpoint.server_identity.private_key  # type: ignore[union-attr]
+    own = house.hub.keys.active.identity.private_key
     number = load_der_private_key(own, None)
     assert isinstance(number, ec.EllipticCurvePrivateKey)
     secrets = {

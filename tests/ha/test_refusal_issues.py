@@ -68,7 +68,8 @@ def texts(issue: ir.IssueEntry) -> dict[str, str]:
     words = json.loads((PACKAGE / "translations" / "en.json").read_text())["issues"][issue.translation_key]
     assert ("fix_flow" in words) is issue.is_fixable
     assert ("description" in words) is not issue.is_fixable
-    flow = {"links", "uri", "public_key_fingerprint", "certificate_fingerprint"}  # filled in by the flow
+    # Filled in by the flow.
+    flow = {"links", "uri", "public_key_fingerprint", "certificate_fingerprint", "public_key_base64", "x", "y"}
     said: dict[str, str] = {}
 
     def fill(tree: dict[str, Any], place: str) -> None:

@@ -4,24 +4,29 @@ import json
 import string
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.lwm2m.const import CONF_SUITES, DOMAIN
+from custom_components.lwm2m.const import CONF_SUITES, DOMAIN, device_unique_id
+from custom_components.lwm2m.entry_data import device_data
 from custom_components.lwm2m.refusal_issues import UNPROVEN_SPAN
 from custom_components.lwm2m.security.cipher_suite import BY_NAME
+from custom_components.lwm2m.security.credential import RawPublicKey
 from custom_components.lwm2m.security.refusal import Reason
 from tests.interop import peers
 from tests.interop.pki import Pki
 from tests.test_metadata import PACKAGE
 
-from .house import IDENTITY, KEY, House
+from .house import ENDPOINT, IDENTITY, KEY, House
 from .stranger import Stranger
 
 GCM = "TLS_PSK_WITH_AES_128_GCM_SHA256"
@@ -124,6 +129,57 @@ async def test_a_suite_that_this_openssl_has_not(
     assert left["description_placeholders"]["suite"] == GCM
     assert CONF_SUITES not in server.options
     assert stranger.issues()
+
+
+async def test_a_device_that_trusts_another_server(
+    hass: HomeAssistant, house: House, server: MockConfigEntry, repairs: Repairs, stranger: Stranger, pki: Pki
+) -> None:
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        unique_id=device_unique_id(ENDPOINT),
+        title="A board",
+        data=device_data(ENDPOINT, RawPublicKey(pki.spki("client"))),
+    )
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    own = house.hub.keys.active.identity
+    settings: dict[str, Any] = {"private_key": Path(pki.key("client")), "server_key": own.public_key}
+    device = house.device(**settings)
+    await device.start()
+    await house.until_value("#connectivity", "on")
+    await device.vanish()
+    # It comes back, and somebody has given it the key of another server.
+    stranger.pass_time(1)
+    mistaken = house.device(**{**settings, "server_key": pki.spki("stranger")})
+    await mistaken.start()
+    await house.until(stranger.issues)
+    await mistaken.vanish()
+    issue = stranger.issue()
+    flow = await repairs.begin(issue)
+    assert (flow["type"], flow["step_id"]) == ("form", "server_key")
+    said = read(issue, flow)
+    assert said.startswith(
+        "`A board` or another device at `127.0.0.1` called, and ended the handshake: `the device does"
+    )
+    for shown in (own.public_key_fingerprint, own.certificate_fingerprint, own.x.hex(), own.y.hex(), "target="):
+        assert shown in said
+    assert {field["name"]: field["default"] for field in flow["data_schema"]} == {
+        "public_key": own.public_key_pem().decode(),
+        "certificate": own.chain_pem().decode(),
+    }
+    private = load_der_private_key(own.private_key, None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    assert f"{private.private_numbers().private_value:x}" not in str(flow)
+    assert (await repairs.go_on(flow))["type"] == "create_entry"
+    assert not stranger.issues()
+    # Nothing was done about it: it comes again.
+    await mistaken.start()
+    await house.until(stranger.issues)
+    await mistaken.vanish()
+    device = house.device(**settings)
+    await device.start()
+    await house.until(lambda: not stranger.issues())
+    await house.until_value("#connectivity", "on")
 
 
 async def test_the_device_is_told_to_use_dtls(
