@@ -23,7 +23,8 @@ from custom_components.lwm2m.entry_data import Listen, authorities_of, listen_of
 from custom_components.lwm2m.security.cipher_suite import MANDATORY, SUITES, Status
 from custom_components.lwm2m.security.credential import Certificate
 from custom_components.lwm2m.security.pem import MAX_AUTHORITIES, MAX_FILE
-from tests.interop.pki import Pki
+from custom_components.lwm2m.security.policy import Reason
+from tests.interop.pki import ENDPOINT, Pki
 
 from .home import free_port
 from .house import House
@@ -279,6 +280,49 @@ async def test_changing_authorities_does_not_restart_the_server(
     assert house.port == port
     assert house.value("/3303/0/5700") == "21.5"
     assert not [event for event in device.events if event.name == "connection_lost"]
+
+
+async def test_a_device_is_let_in_by_a_ca_as_long_as_that_is_trusted(
+    hass: HomeAssistant, house: House, port: int, pki: Pki
+) -> None:
+    server = await house.add_server(port)
+    await house.add_entry(ENDPOINT, Certificate())
+    form = await house.choose_setting(await house.open_settings(server, "authorities"), "add_authority")
+    menu = await house.set(form, text(pki, "ca", "server-ca"))
+    chain = Path(pki.pem("client"))
+    device = house.device(endpoint=ENDPOINT, private_key=Path(pki.key("client")), chain=chain)
+    await device.start()
+    await house.until_value("/3303/0/5700", "21.5", ENDPOINT)
+    # It stays with a CA that is added, and comes again at once where another one goes.
+    form = await house.choose_setting(menu, "add_authority")
+    menu = await house.set(form, text(pki, "factory-ca"))
+    form = await house.choose_setting(menu, "remove_authority")
+    menu = await house.set(form, {"authorities": [fingerprint(pki, "server-ca")]})
+    await device.wait_for("registered", count=2)
+    await house.until_value("/3303/0/5700", "21.5", ENDPOINT)
+    # Without its own it is out at once.
+    form = await house.choose_setting(menu, "remove_authority")
+    menu = await house.set(form, {"authorities": [fingerprint(pki, "ca")]})
+    assert house.value("/3303/0/5700", ENDPOINT) == "unavailable"
+    await device.wait_for("handshake_failed", count=2)
+    assert house.hub.server.refusals[Reason.UNTRUSTED_CERTIFICATE]
+    form = await house.choose_setting(menu, "add_authority")
+    menu = await house.set(form, text(pki, "ca"))
+    await house.until_value("/3303/0/5700", "21.5", ENDPOINT)
+    await house.choose_setting(menu, "done")
+    # Trust outlives a start of the server.
+    assert await hass.config_entries.async_reload(server.entry_id)
+    await device.wait_for("registered", count=4)
+    await house.until_value("/3303/0/5700", "21.5", ENDPOINT)
+
+
+async def test_trust_goes_with_the_entry_of_the_server(
+    hass: HomeAssistant, house: House, server: MockConfigEntry, pki: Pki
+) -> None:
+    await house.hub.async_trust((pki.der("ca"),))
+    await hass.config_entries.async_remove(server.entry_id)
+    await house.add_server()
+    assert house.hub.server._trust_anchors == ()
 
 
 @pytest.mark.parametrize(
