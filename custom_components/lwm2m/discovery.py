@@ -95,6 +95,17 @@ def async_withdraw(hass: HomeAssistant, endpoint: str, credential: Credential | 
 
 
 @callback
+def async_withdraw_unproven(hass: HomeAssistant, pending: Pending) -> None:
+    """There is no port without security any more: who came by it cannot be taken for what it says."""
+    for peer in list(pending.unknown.values()):
+        if peer.mode is SecurityMode.NOSEC:
+            pending.forget(peer.key)
+    hass.config_entries.flow.async_dismiss_discovery_flows(
+        Caller, lambda caller: caller.mode == SecurityMode.NOSEC.value
+    )
+
+
+@callback
 def async_withdraw_all(hass: HomeAssistant) -> None:
     """There is no server any more: nobody can be paired."""
     hass.config_entries.flow.async_dismiss_discovery_flows(Caller, lambda _caller: True)

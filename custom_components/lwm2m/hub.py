@@ -110,6 +110,8 @@ class Hub:
         _LOGGER.info("Listening on port %s with %s", self.server.coaps_port, self.server.engine_name)
         if self.server.coap_port is not None:
             _LOGGER.info("Listening without security on port %s", self.server.coap_port)
+        else:
+            discovery.async_withdraw_unproven(self.hass, self.server.pending)
         served = self.server.suites
         if unserved := [suite.name for suite in self.server.policy.suites if suite.name not in served]:
             _LOGGER.warning("%s cannot serve %s", self.server.engine_name, ", ".join(unserved))

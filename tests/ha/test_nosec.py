@@ -197,6 +197,21 @@ async def test_a_device_that_calls_first(house: House, server: MockConfigEntry) 
     await house.until_value("/3303/0/5700", "21.5")
 
 
+async def test_no_card_is_left_where_the_port_is_gone(house: House, server: MockConfigEntry) -> None:
+    await house.device(secure=False).start()
+    await house.until_card()
+    form = await house.open_settings(server, "security")
+    await house.set(form, {"suites": [], "nosec": {"enabled": False, "port": 5683}})
+    assert house.hub.server.coap_port is None
+    await nothing_came_of_it(house)
+    # Where there is one again, so is the card.
+    port = free_port()
+    form = await house.open_settings(server, "security")
+    await house.set(form, {"suites": [], "nosec": {"enabled": True, "port": port}})
+    await house.device(secure=False).start()
+    await house.until_card()
+
+
 async def test_a_disabled_entry_lets_it_in_no_more(hass: HomeAssistant, house: House, server: MockConfigEntry) -> None:
     entry = await house.add_entry(ENDPOINT, None)
     await house.device(secure=False).start()

@@ -151,6 +151,20 @@ async def test_reconfigure(hass: HomeAssistant, house: House, server: MockConfig
     assert server.options == {"ports": {"port": free_port, "interface": "127.0.0.1"}}
 
 
+async def test_reconfigure_leaves_the_other_settings(hass: HomeAssistant, house: House, free_port: int) -> None:
+    others = {"suites": ["TLS_PSK_WITH_AES_128_GCM_SHA256"], "nosec": {"enabled": True, "port": free_port}}
+    server = await house.add_server(**others)
+    context = {"source": SOURCE_RECONFIGURE, "entry_id": server.entry_id}
+    form = await hass.config_entries.flow.async_init(DOMAIN, context=context)  # type: ignore[arg-type]
+    form = await house.answer(form, ports(free_port))
+    assert form["errors"] == {"base": "same_port"}
+    port = house.port
+    assert (await house.answer(form, ports(port)))["type"] is FlowResultType.ABORT
+    await hass.async_block_till_done()
+    assert server.options == {"ports": {"port": port, "interface": "127.0.0.1"}, **others}
+    assert (house.port, house.hub.server.coap_port) == (port, free_port)
+
+
 async def test_an_address_that_is_gone_may_be_kept(
     hass: HomeAssistant, house: House, free_port: int, server: MockConfigEntry
 ) -> None:
