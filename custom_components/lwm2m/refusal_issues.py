@@ -16,6 +16,7 @@ from homeassistant.util import dt as dt_util
 from . import issues
 from .const import DOMAIN
 from .dtls import alert
+from .dtls.limiter import Limiter
 from .entry_data import OPTIONAL_SUITES
 from .security.credential import CredentialError
 from .security.identity import fingerprint, printable
@@ -127,6 +128,7 @@ class RefusalIssues:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._cases: dict[str, _Case] = {}
+        self._mismatches = Limiter(burst=4, rate=0.1)
 
     # What the server tells
 
@@ -190,12 +192,12 @@ class RefusalIssues:
         if refusal.reason not in _TOPICS or refusal.detail in _LEFT:
             return False
         hass, shown = self._hub.hass, refusal.identity_bytes
-        if (
-            refusal.reason is Reason.ENDPOINT_MISMATCH
-            and refusal.identity
-            and issues.async_shared_identity(hass, refusal.identity, refusal.endpoint or "")
-        ):
-            return False
+        if refusal.reason is Reason.ENDPOINT_MISMATCH and refusal.identity:
+            # Whose identity that is takes a look at all devices; who has one may register as often as it likes.
+            if not self._mismatches.allow(refusal.identity, self._hub.server.context.clock()):
+                return False
+            if issues.async_shared_identity(hass, refusal.identity, refusal.endpoint or ""):
+                return False
         if runtime is None:
             return refusal.reason not in _OF_ENTRIES
         if runtime.available and runtime.host != host:

@@ -57,7 +57,10 @@ class RefusalWatch:
         runtimes = self._hub.runtimes
         if label is None or len(label) < LABEL_LENGTH:
             return runtimes.get(label or "")
-        return next((runtime for endpoint, runtime in runtimes.items() if printable(endpoint) == label), None)
+        start = label[: LABEL_LENGTH - 1]
+        return next(
+            (one for name, one in runtimes.items() if name.startswith(start) and printable(name) == label), None
+        )
 
     @callback
     def async_forget(self, endpoint: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import string
 from datetime import timedelta
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -12,13 +13,14 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.lwm2m import refusal_issues
+from custom_components.lwm2m import issues, refusal_issues
 from custom_components.lwm2m.const import DOMAIN, device_unique_id
 from custom_components.lwm2m.dtls import alert
 from custom_components.lwm2m.entry_data import device_data
 from custom_components.lwm2m.hub import CARDS_CHECKED_EVERY
 from custom_components.lwm2m.refusal_issues import CASE_LIFE, FIXABLE, UNPROVEN_SPAN
-from custom_components.lwm2m.security.credential import Certificate, Psk
+from custom_components.lwm2m.security.credential import Certificate, Psk, RawPublicKey
+from custom_components.lwm2m.security.identity import fingerprint
 from custom_components.lwm2m.security.refusal import Reason, Refusal
 from tests.interop import peers
 from tests.interop.peers import Command
@@ -305,14 +307,46 @@ async def test_a_device_without_security(house: House, stranger: Stranger) -> No
     assert plain.entry_id not in str(stranger.issues())
 
 
+@pytest.mark.parametrize("kind", ["psk", "rpk", "certificate"])
 async def test_a_device_with_the_identity_of_another(
-    hass: HomeAssistant, house: House, server: MockConfigEntry, stranger: Stranger
+    kind: str, hass: HomeAssistant, house: House, server: MockConfigEntry, stranger: Stranger, pki: Pki
 ) -> None:
-    entry = await house.add_device()
-    await house.device(endpoint="urn:dev:other").start()
+    credential, settings, label = {
+        "psk": (Psk(IDENTITY.encode(), KEY), {}, IDENTITY),
+        "rpk": (
+            RawPublicKey(pki.spki("client")),
+            {"private_key": FilePath(pki.key("client"))},
+            fingerprint(pki.spki("client")),
+        ),
+        "certificate": (
+            Certificate(pki.der("pinned")),
+            {"private_key": FilePath(pki.key("pinned")), "chain": FilePath(pki.pem("pinned"))},
+            "pinned",
+        ),
+    }[kind]
+    entry = await add(house, ENDPOINT, credential)
+    more: dict[str, Any] = settings
+    await house.device(endpoint="urn:dev:other", **more).start()
     shared = await house.until(lambda: ir.async_get(hass).async_get_issue(DOMAIN, f"shared_identity_{entry.entry_id}"))
     assert shared.translation_placeholders["caller"] == "urn:dev:other"
+    assert shared.translation_placeholders["identity"] == label
     assert not stranger.issues()
+
+
+async def test_registering_under_many_names_costs_little(
+    house: House, server: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, look = [], issues.async_shared_identity
+
+    def noted(hass: HomeAssistant, identity: str, caller: str) -> bool:
+        looked.append(caller)
+        return look(hass, identity, caller)
+
+    monkeypatch.setattr(issues, "async_shared_identity", noted)
+    await house.add_device()
+    for number in range(100):
+        refuse(house, Refusal(Reason.ENDPOINT_MISMATCH, "d", identity=IDENTITY, endpoint=f"urn:{number}"))
+    assert 0 < len(looked) < 10
 
 
 # How they go
