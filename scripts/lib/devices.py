@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from tests.device_keys import DeviceKey, make_authority, make_certificate, make_key
 
 from . import processes
 
@@ -23,12 +25,25 @@ class DeviceError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the server listens on 127.0.0.1: with security, and without."""
+
+    coaps: int
+    coap: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One device: its make (a name of tests/simulator/devices.py), and how it calls the server."""
+    """One device: its make (a name of tests/simulator/devices.py), and how it calls the server.
+
+    `identity` is that of a PSK; `keys` below is the folder where keys and certificates are kept, made at their first
+    use.
+    """
 
     make: str
     endpoint: str
-    identity: str
+    mode: Literal["psk", "rpk", "certificate", "nosec"] = "psk"
+    identity: str = ""
     interval: float = 5.0
     lifetime: int = 60
 
@@ -36,6 +51,32 @@ class Settings:
     def key(self) -> bytes:
         """The device's pre-shared key: the same on each run, and no secret of anybody."""
         return hashlib.sha256(f"demo {self.endpoint}".encode()).digest()[:16]
+
+    def pair(self, keys: Path) -> DeviceKey:
+        """Return the device's key pair, with a certificate of the demo's CA where the device has one."""
+        name = self.endpoint.rpartition(":")[2]
+        if self.mode == "certificate":
+            return make_certificate(keys, name, self.endpoint, authority(keys))
+        return make_key(keys, name)
+
+    def security(self, keys: Path) -> tuple[str, ...]:
+        """Return the arguments of the simulator that say how the device proves who it is."""
+        match self.mode:
+            case "psk":
+                return ("--identity", self.identity, "--key", self.key.hex())
+            case "rpk":
+                return ("--private-key", str(self.pair(keys).private_key))
+            case "certificate":
+                pair = self.pair(keys)
+                return ("--private-key", str(pair.private_key), "--chain", str(pair.certificate))
+            case "nosec":
+                # While the server does not listen there, the device asks again every few seconds.
+                return ("--time-scale", "0.1")
+
+
+def authority(keys: Path) -> DeviceKey:
+    """Return the demo's CA."""
+    return make_authority(keys, "ca", "Demo CA")
 
 
 @dataclass(slots=True)
@@ -84,10 +125,11 @@ class Device:
 
 
 @asynccontextmanager
-async def running(python: Path, settings: Settings, *, port: int, log: Path) -> AsyncIterator[Device]:
+async def running(python: Path, settings: Settings, *, ports: Ports, keys: Path, log: Path) -> AsyncIterator[Device]:
     """Run a device for the time of the context; it deregisters at the end."""
-    call = ("--server", f"coaps://127.0.0.1:{port}", "--endpoint", settings.endpoint, "--device", settings.make)
-    security = ("--identity", settings.identity, "--key", settings.key.hex())
+    server = f"coap://127.0.0.1:{ports.coap}" if settings.mode == "nosec" else f"coaps://127.0.0.1:{ports.coaps}"
+    call = ("--server", server, "--endpoint", settings.endpoint, "--device", settings.make)
+    security = settings.security(keys)
     times = ("--lifetime", str(settings.lifetime), "--interval", str(settings.interval), "--retry", "1")
     # tinydtls is told nothing of a wrong key: it would wait for 20 s before its next call.
     patience = ("--handshake-timeout", "5")

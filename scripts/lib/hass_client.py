@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 
 type Json = dict[str, Any]
 
+CONFIG_FLOW = "api/config/config_entries/flow"
+OPTIONS_FLOW = "api/config/config_entries/options/flow"
 POLL = 0.1  # seconds between two looks at something that is not pushed
 
 
@@ -190,11 +193,28 @@ class HassClient:
 
     async def start_flow(self, handler: str) -> Json:
         """Begin adding an integration by hand; return its first step."""
-        return dict(await self.request("POST", "api/config/config_entries/flow", {"handler": handler}))
+        return dict(await self.request("POST", CONFIG_FLOW, {"handler": handler}))
+
+    async def start_options(self, entry_id: str) -> Json:
+        """Begin to change the options of an entry; return the first step."""
+        return dict(await self.request("POST", OPTIONS_FLOW, {"handler": entry_id}))
+
+    async def options_step(self, flow_id: str, answer: Mapping[str, Any]) -> Json:
+        """Answer a step of changing options; return the next one or the result."""
+        return dict(await self.request("POST", f"{OPTIONS_FLOW}/{flow_id}", dict(answer)))
+
+    async def upload(self, file: Path) -> str:
+        """Upload a file; return what the field of a form takes for it."""
+        headers = {"Authorization": f"Bearer {self.tokens.access}"}
+        with file.open("rb") as content:
+            async with self._session.post("/api/file_upload", data={"file": content}, headers=headers) as response:
+                if response.status >= 400:
+                    raise HassError(f"upload: {response.status} {await response.text()}")
+                return str((await response.json())["file_id"])
 
     async def flow_step(self, flow_id: str, answer: Mapping[str, Any] | None = None, seconds: float = 60) -> Json:
         """Answer a step (None: only look), sit out progress, return the step that wants an answer or the result."""
-        path = f"api/config/config_entries/flow/{flow_id}"
+        path = f"{CONFIG_FLOW}/{flow_id}"
         try:
             async with asyncio.timeout(seconds):
                 step = await (self.request("GET", path) if answer is None else self.request("POST", path, dict(answer)))
