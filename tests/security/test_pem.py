@@ -98,13 +98,13 @@ def test_a_public_key_as_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (f"04{X}{Y[:-2]}", "65, 97 or 133 bytes"),
+        (f"04{X}{Y[:-4]}", "65, 97 or 133 bytes"),
         (f"04{X}{'0' * 64}", "no point of the curve"),
         (f"{Y} {X}", "no point of the curve"),
         ("00" * 64, "no point of the curve"),
         ("ff" * 64, "no point of the curve"),
         (f"{X}", "two words"),
-        (f"{X} {X} {Y}", "two words"),
+        (f"{X} {X} {Y} {Y}", "two words"),
         (f"{'ab' * 67} {'ab' * 67}", "two words"),
         ("0x", "no public key that can be used"),
         ("x= y=", "no public key that can be used"),
@@ -127,6 +127,15 @@ def test_the_curve_comes_from_the_length(curve: ec.EllipticCurve) -> None:
     size = (curve.key_size + 7) // 8
     for text in (f"04{x:0{2 * size}x}{y:0{2 * size}x}", f"{x:0{2 * size}x} {y:0{2 * size}x}"):
         assert read_public_key(text.encode()) == key.public_bytes(DER, SPKI)
+
+
+def test_coordinates_that_begin_like_der() -> None:
+    while True:
+        key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        x, y = key.public_numbers().x, key.public_numbers().y
+        if x >> 248 == 0x30:
+            break
+    assert read_public_key(f"{x:064x}{y:064x}".encode()) == key.public_bytes(DER, SPKI)
 
 
 def test_coordinates_without_the_zeros_that_they_begin_with() -> None:
@@ -240,7 +249,7 @@ def issued(by: x509.Certificate, by_key: Key, key: Key, name: str, *extensions: 
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
-    return builder.sign(by_key, hashes.SHA256())  # type: ignore[arg-type]
+    return builder.sign(by_key, hashes.SHA256())
 
 
 ROOT_KEY, MIDDLE_KEY = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP256R1())
@@ -295,6 +304,7 @@ def test_pkcs12_as_old_programs_write_it() -> None:
     [
         (packed(KEY, LEAF), b"other", "the password of the PKCS #12 file is wrong"),
         (packed(KEY, LEAF), None, "the password of the PKCS #12 file was not given"),
+        (packed(KEY, LEAF), b"p\0w", "holds a zero byte"),
         (packed(KEY, LEAF)[:-1], b"pw", "no PKCS #12 file that can be read"),
         (b"", b"pw", "no PKCS #12 file that can be read"),
         (bytes(pem.MAX_FILE + 1), b"pw", "too large"),

@@ -27,6 +27,8 @@ MIN_RSA_BITS = 3072
 
 _BEGIN = b"-----BEGIN "
 _CURVES = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
+_X_AND_Y = tuple(4 * ((curve.key_size + 7) // 8) for curve in _CURVES)
+"""Hexadecimal digits of both coordinates."""
 _MAX_POINT_TEXT = 2048
 _DIGESTS = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _DER = serialization.Encoding.DER
@@ -56,9 +58,8 @@ def _load_public_key(data: bytes) -> PublicKeyTypes:
         return serialization.load_pem_public_key(data)
     if (words := _hexadecimal_words(data)) is None:
         return serialization.load_der_public_key(_without_base64(data))
-    digits = "".join(words)
-    if digits.startswith("30") and len(digits) % 2 == 0 and len(words) == 1:
-        return serialization.load_der_public_key(bytes.fromhex(digits))
+    if len(words) == 1 and words[0].startswith("30") and len(words[0]) not in _X_AND_Y:
+        return serialization.load_der_public_key(bytes.fromhex(words[0]))
     return _point(words)
 
 
@@ -79,18 +80,17 @@ def _hexadecimal_words(data: bytes) -> list[str] | None:
 def _point(words: list[str]) -> ec.EllipticCurvePublicKey:
     """The public key of a point: its curve is the one that has coordinates of this length."""
     digits = "".join(words)
-    for curve in _CURVES:
-        length = 2 * ((curve.key_size + 7) // 8)
-        if len(digits) == 2 + 2 * length and digits.startswith("04"):
+    for curve, length in zip(_CURVES, _X_AND_Y, strict=True):
+        if len(digits) == 2 + length and digits.startswith("04"):
             digits = digits[2:]
-        elif len(words) == 2 and max(map(len, words)) <= length:  # without the zeros that they begin with, perhaps
-            digits = words[0].zfill(length) + words[1].zfill(length)
-        if len(digits) == 2 * length:
-            x, y = int(digits[:length], 16), int(digits[length:], 16)
+        elif len(words) == 2 and max(map(len, words)) <= length // 2:  # zeros that they begin with may be left out
+            digits = words[0].zfill(length // 2) + words[1].zfill(length // 2)
+        if len(digits) == length:
+            x, y = int(digits[: length // 2], 16), int(digits[length // 2 :], 16)
             try:
                 return ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
             except ValueError as error:
-                raise CredentialError("x and y are no point of the curve: look for a wrong digit") from error
+                raise CredentialError("x and y are no point of the curve: a digit is wrong or missing") from error
     raise CredentialError(
         "a public key in hexadecimal has 65, 97 or 133 bytes that begin with 04, or two words: x and y of 32, 48 or 66"
     )
@@ -140,6 +140,8 @@ def read_pkcs12(data: bytes, password: bytes | None, now: dt.datetime) -> Server
     """The server's key and certificates from a PKCS #12 file, in which the chain may be in any order."""
     if len(data) > MAX_FILE:
         raise CredentialError("this is too large for a PKCS #12 file")
+    if password and b"\0" in password:  # which the library does not survive
+        raise CredentialError("the password of the PKCS #12 file holds a zero byte")
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(data, password)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
