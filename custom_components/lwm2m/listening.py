@@ -27,6 +27,9 @@ _ERRORS = {
 }
 
 
+_NOSEC_ERRORS = {"port_in_use": "nosec_port_in_use", "port_forbidden": "nosec_port_forbidden"}
+
+
 async def async_try(hass: HomeAssistant, listen: Listen, hub: Hub | None = None) -> str | None:
     """Return the word for why the server cannot listen there, None if it can.
 
@@ -44,7 +47,7 @@ async def async_try_nosec(hass: HomeAssistant, listen: Listen, hub: Hub | None =
     if listen.nosec == listen.port:
         return "same_port"
     word = await _try(hass, listen.host, hub, nosec=listen.nosec)
-    return f"nosec_{word}" if word in ("port_in_use", "port_forbidden") else word
+    return None if word is None else _NOSEC_ERRORS.get(word, word)
 
 
 async def _try(

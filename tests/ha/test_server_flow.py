@@ -152,7 +152,10 @@ async def test_reconfigure(hass: HomeAssistant, house: House, server: MockConfig
 
 
 async def test_reconfigure_leaves_the_other_settings(hass: HomeAssistant, house: House, free_port: int) -> None:
-    others = {"suites": ["TLS_PSK_WITH_AES_128_GCM_SHA256"], "nosec": {"enabled": True, "port": free_port}}
+    others: dict[str, Any] = {
+        "suites": ["TLS_PSK_WITH_AES_128_GCM_SHA256"],
+        "nosec": {"enabled": True, "port": free_port},
+    }
     server = await house.add_server(**others)
     context = {"source": SOURCE_RECONFIGURE, "entry_id": server.entry_id}
     form = await hass.config_entries.flow.async_init(DOMAIN, context=context)  # type: ignore[arg-type]
