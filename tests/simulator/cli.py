@@ -7,15 +7,15 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
+from base64 import b64decode
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
-
-from cryptography.hazmat.primitives import serialization
 
 from .client import Event, Settings, SimulatedClient
 from .devices import DEVICES
@@ -92,8 +92,10 @@ def numbered(name: str, index: int, count: int) -> str:
 
 def public_key(file: Path) -> bytes:
     """Read a PEM public key; gives its SubjectPublicKeyInfo as DER."""
-    key = serialization.load_pem_public_key(file.read_bytes())
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    found = re.search(r"-----BEGIN PUBLIC KEY-----(.+?)-----END PUBLIC KEY-----", file.read_text(), re.DOTALL)
+    if found is None:
+        raise ValueError(f"no PEM public key: {file}")
+    return b64decode(found[1])
 
 
 def _address(given: str | None) -> tuple[str, int] | None:

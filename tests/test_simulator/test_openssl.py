@@ -177,6 +177,8 @@ async def test_from_the_command_line(bench: Bench, pair: DeviceKey, tmp_path: Pa
     options = parse([*arguments, "--server-key", str(other.public_key), "--cipher", "ECDHE-ECDSA-AES128-CCM8"])
     settings = settings_of(options, 1)
     assert (settings.server_key, settings.cipher) == (other.public_der(), "ECDHE-ECDSA-AES128-CCM8")
+    with pytest.raises(ValueError, match="no PEM public key"):
+        settings_of(parse([*arguments, "--server-key", str(pair.certificate)]), 1)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.simulator", *arguments), cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
     )
