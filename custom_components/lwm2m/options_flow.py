@@ -47,6 +47,7 @@ from .entry_data import (
     nosec_port_of,
     policy_of,
 )
+from .identity_flow import IdentitySteps
 from .issues import literal
 from .listening import async_try, async_try_nosec, async_try_suites
 from .security.certificate import facts_of
@@ -59,14 +60,14 @@ NONE = "-"
 """What a text shows where there is nothing to name."""
 
 
-class LwM2MOptionsFlow(OptionsFlowWithReload):
+class LwM2MOptionsFlow(IdentitySteps, OptionsFlowWithReload):
     """`_options` are those that wait for a confirmation."""
 
     _options: Mapping[str, Any]
 
     async def async_step_init(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask what is to be changed."""
-        return self.async_show_menu(step_id="init", menu_options=["network", "security", "authorities"])
+        return self.async_show_menu(step_id="init", menu_options=["network", "security", "identity", "authorities"])
 
     # Where it listens
 
