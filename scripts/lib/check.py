@@ -51,7 +51,7 @@ async def check(*, port: int, add_server: AddServer) -> None:
     """Go through all steps; HassError, HomeError or DeviceError at the first that does not come."""
     folder = Path(tempfile.mkdtemp(prefix="lwm2m-check-"))
     steps = Steps()
-    home, keys = Home(folder / "config", port, log_level="debug"), folder / "devices"
+    home, keys = Home(folder / "config", port, log_level="debug"), folder / "keys"
     try:
         async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
             await home.seed()

@@ -49,7 +49,7 @@ async def develop(folder: Path, port: int, ports: devices.Ports) -> None:
     for number, kind in ((port, socket.SOCK_STREAM), (ports.coaps, socket.SOCK_DGRAM)):
         if not is_free(number, kind):
             raise HomeError(f"port {number} is in use; is another Home Assistant or LwM2M server running?")
-    home, keys = Home(folder / "config", port, log_level="debug"), folder / "devices"
+    home, keys = Home(folder / "config", port, log_level="debug"), folder / "keys"
     say(f"Preparing Home Assistant in {home.config} ...")
     await home.seed()
     async with AsyncExitStack() as stack:

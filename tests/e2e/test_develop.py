@@ -49,6 +49,6 @@ async def test_runs_until_it_is_stopped_and_goes_on_from_there(tmp_path: Path) -
     # A key and a certificate are the same in the second run; nobody else reads what is secret.
     assert told[0] == told[1]
     assert len(told[0]) == 2
-    private = list((tmp_path / "devices").glob("*.key"))
+    private = list((tmp_path / "keys").glob("*.key"))
     assert len(private) == 3
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in private)
