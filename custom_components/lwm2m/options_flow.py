@@ -1,6 +1,7 @@
-"""The settings of the server: where it listens, what it permits, and which CAs it trusts.
+"""The settings of the server: where it listens, what it permits, who it is, and which CAs it trusts.
 
     init: network | security (▶ nosec_off) ▶ CREATE
+          identity: see identity_flow.py
           authorities: add_authority | remove_authority ▶ authorities, done ▶ CREATE
 
 Where and how the server listens are options of its entry, which is reloaded with them. Trusted CAs are data of the
