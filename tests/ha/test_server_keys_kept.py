@@ -1,4 +1,4 @@
-"""The file with the server's keys: made at the first start, private, kept over a restart, gone with the server, lost."""
+"""The file with the server's keys: made at the first start, private, kept over a restart, gone with the server."""
 
 import stat
 from pathlib import Path
