@@ -1,12 +1,13 @@
 """The public half of the server's identity as files to download: what is put into devices. The private key never is."""
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 
 from aiohttp.web import Request, Response
-from homeassistant.components.http import KEY_HASS, HomeAssistantView
 from homeassistant.components.http.auth import async_sign_path
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.http import KEY_HASS, HomeAssistantView
 
 from .const import DATA_HUB
 from .security.server_identity import ServerIdentity
@@ -15,7 +16,7 @@ from .server_keys import KeptIdentity
 URL = "/api/lwm2m/server_key/{key_id}/{name}"
 LINK_LIFE = timedelta(hours=1)
 
-FILES = {
+FILES: Mapping[str, Callable[[ServerIdentity], bytes]] = {
     "certificate.pem": ServerIdentity.chain_pem,
     "certificate.der": lambda identity: identity.certificate,
     "public_key.pem": ServerIdentity.public_key_pem,

@@ -83,6 +83,7 @@ async def test_shown_and_downloaded(
     identity = served(house)
     assert house.said(menu) == {"fingerprint": sha256(identity.public_key).hexdigest(), "other": "-"}
     form = await choose(house, menu, "show_identity")
+    assert form["data_schema"] is not None
     shown = {str(field): field.default() for field in form["data_schema"].schema}
     assert b64decode(shown["public_key_base64"]) == identity.public_key
     assert b64decode(shown["certificate_base64"]) == identity.certificate
@@ -161,7 +162,7 @@ async def test_a_new_one_beside_the_old_switched_and_back(
     assert house.said(form)["other"] == sha256(second.public_key).hexdigest()
     menu = await answer(house, form, {})
     assert house.hub.keys.other is None
-    assert menu["menu_options"][1:3] == ["make_identity", "upload_identity"]
+    assert menu["menu_options"] == ["show_identity", "make_identity", "upload_identity", "identity_done"]
 
 
 async def test_one_of_the_users_own(

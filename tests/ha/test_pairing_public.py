@@ -5,6 +5,7 @@ from base64 import b64encode
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_RECONFIGURE, ConfigFlowResult
@@ -22,7 +23,7 @@ from tests.device_keys import DeviceKey, make_authority, make_certificate, make_
 
 from .house import ENDPOINT, KEY, House
 
-QUICK = {"handshake_timeout": 1.0, "retry": 0.05}
+QUICK: dict[str, Any] = {"handshake_timeout": 1.0, "retry": 0.05}
 
 
 @pytest.fixture
