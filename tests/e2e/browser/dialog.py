@@ -19,7 +19,8 @@ class Dialog:
     def field(self, label: str) -> Locator:
         """Return the field that begins with this label; its explanation may name others."""
         begins = re.compile(rf"^\s*{re.escape(label)}")
-        return self.locator.locator("ha-selector-text, ha-selector-number").filter(has_text=begins).locator("input")
+        fields = self.locator.locator("ha-selector-text, ha-selector-number").filter(has_text=begins)
+        return fields.locator("input, textarea")
 
     async def fill(self, label: str, text: str) -> None:
         """Type into a field."""
@@ -30,6 +31,10 @@ class Dialog:
         await self.locator.locator("ha-selector-select").filter(has_text=label).click()
         await self.choose(option)
 
+    async def tick(self, label: str) -> None:
+        """Switch on what can be on or off."""
+        await self.locator.locator("ha-selector-boolean").filter(has_text=label).locator("ha-switch").click()
+
     async def press(self, button: str) -> None:
         """Press one of the buttons at the bottom."""
         await self.locator.get_by_role("button", name=button, exact=True).last.click()
@@ -37,6 +42,11 @@ class Dialog:
     async def choose(self, option: str) -> None:
         """Choose one of those that a menu or a list offers."""
         await self.locator.get_by_text(option, exact=True).last.click()
+
+    async def close(self) -> None:
+        """Leave it as it is, by the cross at the top."""
+        await self.locator.get_by_role("button", name="Close", exact=True).first.click()
+        await self.window.wait_for(state="hidden")
 
     async def says(self, words: str) -> None:
         """Wait for words."""

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import FloatRect, Locator, Page, Request, ViewportSize, async_playwright
 
@@ -80,15 +81,18 @@ class Stage:
     _exit: AsyncExitStack = field(default_factory=AsyncExitStack)
     _taken: int = 0
 
-    async def device(self, make: str, *, endpoint: str, identity: str, key: bytes) -> SimulatedClient:
-        """Switch a device on; it is impatient, and goes on calling."""
+    async def device(self, make: str, *, endpoint: str, coap_port: int | None = None, **proof: Any) -> SimulatedClient:
+        """Switch a device on; it is impatient, and goes on calling.
+
+        `proof` is what it proves itself with, in the words of Settings. At `coap_port` it calls without security.
+        """
+        secured = f"coaps://127.0.0.1:{self.coaps_port}"
         settings = Settings(
-            server=f"coaps://127.0.0.1:{self.coaps_port}",
+            server=secured if coap_port is None else f"coap://127.0.0.1:{coap_port}",
             endpoint=endpoint,
-            identity=identity,
-            key=key,
             retry=1.0,
             handshake_timeout=3.0,
+            **proof,
         )
         number = [*self.devices, endpoint].index(endpoint) + 1
         client = SimulatedClient(settings, DEVICES[make](number).model)
@@ -138,6 +142,16 @@ def around(box: FloatRect | None) -> FloatRect:
     assert box is not None
     x, y = box["x"] - MARGIN, box["y"] - MARGIN
     return {"x": x, "y": y, "width": box["width"] + 2 * MARGIN, "height": box["height"] + 2 * MARGIN}
+
+
+def card_of(browser: Stage, name: str) -> Locator:
+    """Return the card of a discovered device, or of one that wants a new key."""
+    return browser.page.locator("ha-config-flow-card").filter(has_text=name)
+
+
+def entry_of(browser: Stage, title: str) -> Locator:
+    """Return the row of an entry on the integration's page."""
+    return browser.page.locator("ha-config-entry-row").filter(has_text=title)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from playwright.async_api import Locator
 from scripts.lib.home import ROOT
 
 from .dialog import ALONE, Dialog
-from .stage import Stage, stage
+from .stage import Stage, card_of, entry_of, stage
 
 PICTURES = ROOT / "build" / "screenshots"
 
@@ -49,6 +49,8 @@ async def add_the_server(browser: Stage) -> None:
     await dialog.press("Submit")
     await browser.picture("server_added", "The server listens.")
     await dialog.press("Skip and finish")
+    await browser.picture("server_page", "Service info", "LwM2M server", "Refused connection")
+    await browser.open("config/integrations/integration/lwm2m")
     await page.get_by_role("button", name="Add LwM2M device").wait_for()
 
 
@@ -159,17 +161,21 @@ async def switch_it(browser: Stage) -> None:
 
 
 async def change_settings(browser: Stage) -> None:
-    page, dialog = browser.page, Dialog(browser.page)
+    dialog = Dialog(browser.page)
     await browser.open("config/integrations/integration/lwm2m")
     server = entry_of(browser, "LwM2M server")
     await server.get_by_role("button", name="Configure").click()
-    await browser.picture("server_settings", "Server settings", "Devices must call", "by default.", "127.0.0.1")
-    await page.keyboard.press("Escape")
-    await dialog.window.wait_for(state="hidden")
+    topics = ("Network", "Security", "Server identity", "Trusted CAs")
+    await browser.picture("server_settings", "Server settings", *topics)
+    await dialog.choose("Network")
+    await browser.picture("network_settings", "Devices must call", "by default.", "127.0.0.1")
+    await dialog.close()
     await menu(entry_of(browser, PLUG), "Reconfigure")
-    await browser.picture("device_settings", "Another credential for the device", "PSK identity")
-    await page.keyboard.press("Escape")
-    await dialog.window.wait_for(state="hidden")
+    modes = ("Pre-shared key", "Raw public key", "X.509 certificate")
+    await browser.picture("device_settings", "Another credential for the device", *modes)
+    await dialog.choose("Pre-shared key")
+    await browser.picture("device_key", "A pre-shared key for the device", "PSK identity")
+    await dialog.close()
 
 
 async def delete_it(browser: Stage) -> None:
@@ -182,16 +188,6 @@ async def delete_it(browser: Stage) -> None:
     await page.locator("dialog-box").get_by_role("button", name="Delete").click()
     await browser.picture("deleted_comes_back", "Discovered", PLUG, "1 device")
     assert list(await browser.client.entity_ids("lwm2m")) == kept
-
-
-def card_of(browser: Stage, name: str) -> Locator:
-    """Return the card of a discovered device, or of one that wants a new key."""
-    return browser.page.locator("ha-config-flow-card").filter(has_text=name)
-
-
-def entry_of(browser: Stage, title: str) -> Locator:
-    """Return the row of an entry on the integration's page."""
-    return browser.page.locator("ha-config-entry-row").filter(has_text=title)
 
 
 async def menu(row: Locator, item: str) -> None:
