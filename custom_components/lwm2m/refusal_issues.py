@@ -123,7 +123,7 @@ def can_be_pinned(certificate: bytes) -> bool:
 
 
 class RefusalIssues:
-    """One issue for each device, where it is known, else one for each host and reason."""
+    """One issue for each device, where it is known, else one for each host and topic."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -139,7 +139,7 @@ class RefusalIssues:
             return
         context = self._hub.server.context
         now = context.clock()
-        issue_id = _issue_id(host, refusal, runtime)
+        issue_id = self._issue_id(host, refusal, runtime)
         case = self._cases.pop(issue_id, None)
         if case is None or now - case.last > CASE_LIFE or self._was_closed(issue_id, case):
             self._make_room(proven=_is_proven(refusal))
@@ -235,13 +235,7 @@ class RefusalIssues:
         meant = self._meant(case)
         case.told = case.last
         case.named = tuple(runtime.endpoint for runtime in meant)
-        topic, suite = refusal.reason.value, None
-        if refusal.reason is Reason.NO_PERMITTED_SUITE and not issues.is_constrained(server.engine_name):
-            suite = next((name for name in refusal.offered if name in OPTIONAL_SUITES), None)
-        if suite is not None:
-            topic = OPTIONAL_SUITE
-        elif refusal.detail in _DISTRUST:
-            topic = NOT_TRUSTED
+        topic, suite = self._topic(refusal)
         name, device = _called([runtime.entry.title for runtime in meant], case)
         ir.async_create_issue(
             self._hub.hass,
@@ -261,6 +255,21 @@ class RefusalIssues:
             },
         )
 
+    def _topic(self, refusal: Refusal) -> tuple[str, str | None]:
+        """Return which issue tells of it, and the suite that would help if it were allowed."""
+        if refusal.reason is Reason.NO_PERMITTED_SUITE and not issues.is_constrained(self._hub.server.engine_name):
+            suite = next((name for name in refusal.offered if name in OPTIONAL_SUITES), None)
+            if suite is not None:
+                return OPTIONAL_SUITE, suite
+        return (NOT_TRUSTED if refusal.detail in _DISTRUST else refusal.reason.value), None
+
+    def _issue_id(self, host: str, refusal: Refusal, runtime: DeviceRuntime | None) -> str:
+        """Return what stays the same over calls and restarts. Diagnostics show it, so it does not tell the address."""
+        if runtime is not None:
+            return f"refused_{runtime.entry.entry_id}"
+        topic, _ = self._topic(refusal)
+        return f"refused_{topic}_{fingerprint(host.encode())}"
+
     def _meant(self, case: _Case) -> list[DeviceRuntime]:
         """Return the devices that may be meant, those that are not there first; none if that may be too many."""
         runtimes = self._hub.runtimes
@@ -269,13 +278,6 @@ class RefusalIssues:
         here = [runtime for runtime in runtimes.values() if runtime.host == case.host]
         here.sort(key=lambda runtime: runtime.available)
         return here if len(here) <= GUESSES else []
-
-
-def _issue_id(host: str, refusal: Refusal, runtime: DeviceRuntime | None) -> str:
-    """Return what stays the same over calls and restarts. Diagnostics show it, so it does not tell the address."""
-    if runtime is not None:
-        return f"refused_{runtime.entry.entry_id}"
-    return f"refused_{refusal.reason}_{fingerprint(host.encode())}"
 
 
 def _called(titles: list[str], case: _Case) -> tuple[str, str]:

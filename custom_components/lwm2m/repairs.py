@@ -12,6 +12,7 @@ from homeassistant.components.repairs import FlowType, RepairsFlow, RepairsFlowR
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 
+from .config_flow_forms import TEXT
 from .const import CONF_CERTIFICATE, CONF_PUBLIC_KEY, CONF_SUITES, DATA_HUB, DOMAIN
 from .entry_data import server_entry
 from .listening import async_present_uri, async_try_suites
@@ -74,8 +75,13 @@ class NotTrustedFlow(RefusalFlow):
             return self.async_create_entry(data={})
         hub = self.hass.data[DATA_HUB]
         kept = hub.keys.active
+        about = describe_identity(kept)
+        # Fields, since what is in them can be copied as it is.
         form = {
             vol.Optional(CONF_PUBLIC_KEY, default=kept.identity.public_key_pem().decode()): LINES,
+            vol.Optional("public_key_base64", default=about["public_key_base64"]): TEXT,
+            vol.Optional("x", default=about["x"]): TEXT,
+            vol.Optional("y", default=about["y"]): TEXT,
             vol.Optional(CONF_CERTIFICATE, default=kept.identity.chain_pem().decode()): LINES,
         }
         return self.async_show_form(
@@ -85,7 +91,7 @@ class NotTrustedFlow(RefusalFlow):
                 **self.said,
                 "uri": await async_present_uri(self.hass),
                 "links": await async_download_links(self.hass, kept),
-                **describe_identity(kept),
+                **about,
             },
         )
 

@@ -71,7 +71,7 @@ def texts(issue: ir.IssueEntry) -> dict[str, str]:
     assert ("fix_flow" in words) is issue.is_fixable
     assert ("description" in words) is not issue.is_fixable
     # Filled in by the flow.
-    flow = {"links", "uri", "public_key_fingerprint", "certificate_fingerprint", "public_key_base64", "x", "y"}
+    flow = {"links", "uri", "public_key_fingerprint", "certificate_fingerprint"}
     said: dict[str, str] = {}
 
     def fill(tree: dict[str, Any], place: str) -> None:
@@ -125,6 +125,15 @@ async def test_who_is_refused_again(
     if key in ("optional_suite", "no_permitted_suite", "sha1"):
         assert f"`{first.refusal.offered[0]}`" in everything
         assert f"`{SUITE}`" in everything
+
+
+async def test_devices_behind_one_address(house: House, server: MockConfigEntry, stranger: Stranger) -> None:
+    """What one of them needs is not lost behind what another does wrong."""
+    for _ in range(2):
+        for cipher in ("PSK-AES128-GCM-SHA256", "ECDHE-ECDSA-NULL-SHA"):
+            await stranger.call(peers.s_client_psk(cipher))
+    keys = [issue.translation_key for issue in stranger.issues().values()]
+    assert sorted(map(str, keys)) == ["no_permitted_suite", "optional_suite"]
 
 
 async def test_plain_coap_again_and_again(house: House, server: MockConfigEntry, stranger: Stranger) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import string
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -161,10 +162,13 @@ async def test_a_device_that_trusts_another_server(
     assert said.startswith(
         "`A board` or another device at `127.0.0.1` called, and ended the handshake: `the device does"
     )
-    for shown in (own.public_key_fingerprint, own.certificate_fingerprint, own.x.hex(), own.y.hex(), "target="):
+    for shown in (own.public_key_fingerprint, own.certificate_fingerprint, "public_key.der"):
         assert shown in said
     assert {field["name"]: field["default"] for field in flow["data_schema"]} == {
         "public_key": own.public_key_pem().decode(),
+        "public_key_base64": b64encode(own.public_key).decode(),
+        "x": own.x.hex(),
+        "y": own.y.hex(),
         "certificate": own.chain_pem().decode(),
     }
     private = load_der_private_key(own.private_key, None)
