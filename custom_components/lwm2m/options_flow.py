@@ -140,7 +140,7 @@ class LwM2MOptionsFlow(IdentitySteps, OptionsFlowWithReload):
             step_id="authorities",
             menu_options=["add_authority", *(["remove_authority"] if trusted else []), "done"],
             description_placeholders={
-                "authorities": "\n".join(map(_row, trusted)) or f"| {NONE} | {NONE} | {NONE} |",
+                "authorities": "\n".join(map(_row, trusted)) or NONE,
                 "count": str(len(_by_authority(self.hass))),
             },
         )
@@ -226,10 +226,10 @@ def _by_authority(hass: HomeAssistant) -> list[str]:
 
 
 def _row(der: bytes) -> str:
-    """Return a line of the table of CAs."""
+    """Return a line of the list of CAs. A table would be too wide to show all of a fingerprint."""
     facts = facts_of(der)
-    subject = literal(facts.subject).replace("|", "\\|")
-    return f"| `{subject}` | {facts.not_before:%Y-%m-%d} to {facts.not_after:%Y-%m-%d} | `{sha256(der).hexdigest()}` |"
+    valid = f"{facts.not_before:%Y-%m-%d} to {facts.not_after:%Y-%m-%d}"
+    return f"- `{literal(facts.subject)}`, valid {valid}: `{sha256(der).hexdigest()}`"
 
 
 def _names(names: Iterable[str]) -> str:
