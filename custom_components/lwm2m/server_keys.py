@@ -21,7 +21,7 @@ from .const import DOMAIN
 from .listening import LOOPBACK, async_addresses
 from .security.certificate import facts_of
 from .security.credential import CredentialError
-from .security.server_identity import ServerIdentity
+from .security.server_identity import MAX_NAMES, ServerIdentity, alternative_names
 from .server.server import Server
 from .storage import set_aside
 
@@ -57,12 +57,18 @@ class ServerKeys:
         """Load them, or make the first; a file that cannot be used is set aside, and the user told."""
         if self._loaded:
             return
+        path = Path(self._file.path)
+        existed = await self._hass.async_add_executor_job(path.exists)
         try:
             data = await self._file.async_load()
             kept = None if data is None else [_from_json(one) for one in data["identities"]]
+            if data is None and existed:
+                # It is no JSON: Home Assistant has set it aside itself.
+                issues.async_server_keys_lost(self._hass, f"{path}.corrupt.*")
         except (HomeAssistantError, NotImplementedError, LookupError, TypeError, ValueError, AttributeError) as error:
-            path = Path(self._file.path)
             where = await self._hass.async_add_executor_job(set_aside, path)
+            if where is None:
+                self._file.make_read_only()
             _LOGGER.warning("%s cannot be used (%s); kept as %s", path, type(error).__name__, where or path)
             issues.async_server_keys_lost(self._hass, str(where or path))
             kept = None
@@ -82,11 +88,7 @@ class ServerKeys:
 
     @staticmethod
     def _generate(names: list[str]) -> ServerIdentity:
-        try:
-            return ServerIdentity.generate(names)
-        except CredentialError:
-            # Somebody gave this machine a name that no certificate can carry: the user can choose others.
-            return ServerIdentity.generate()
+        return ServerIdentity.generate([name for name in dict.fromkeys(names) if _can_be_named(name)][:MAX_NAMES])
 
     async def async_take(self, identity: ServerIdentity) -> None:
         """Keep this one beside the active one."""
@@ -115,6 +117,15 @@ class ServerKeys:
     async def _save(self) -> None:
         kept = [self.active] if self.other is None else [self.active, self.other]
         await self._file.async_save({"identities": [_to_json(one) for one in kept]})
+
+
+def _can_be_named(name: str) -> bool:
+    """Whether a certificate can carry a name: that of a machine may be any."""
+    try:
+        alternative_names([name])
+    except CredentialError:
+        return False
+    return True
 
 
 def _keep(identity: ServerIdentity) -> KeptIdentity:

@@ -217,4 +217,4 @@ async def test_dialogs_that_come_too_late(house: House, server: MockConfigEntry)
 
 
 def test_a_name_that_no_certificate_can_carry() -> None:
-    assert ServerKeys._generate(["a name with spaces"]).names == ()
+    assert ServerKeys._generate(["a name with spaces", "host", "host"]).names == ("host",)

@@ -71,3 +71,15 @@ async def test_a_file_that_cannot_be_read_is_set_aside(folder: Path, key: Device
         assert issue.translation_placeholders is not None
         assert issue.translation_placeholders["devices"] == f"`{ENDPOINT}`"
         assert Path(issue.translation_placeholders["path"]).read_text().count("NO KEY") == 2
+
+
+async def test_a_file_that_is_no_json(folder: Path) -> None:
+    file = folder / ".storage" / "lwm2m.server_keys"
+    async with home(folder) as here:
+        await here.add_server_at(0)
+        first = served(here)
+    file.write_text("{")
+    async with home(folder) as here:
+        assert served(here).public_key != first.public_key
+        assert "server_keys_lost" in here.issues()
+    assert [kept.read_text() for kept in file.parent.glob("lwm2m.server_keys.corrupt.*")] == ["{"]
