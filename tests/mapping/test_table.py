@@ -195,7 +195,7 @@ def test_no_words_or_icons_without_a_row() -> None:
     rows = {(row.platform, row.key) for rows in TABLE.values() for row in rows}
     for platform, keys in WORDS["entity"].items():
         unused = {key for key in keys if (Platform(platform), key) not in rows}
-        assert unused <= {"resource", CONNECTIVITY.key, *(one.key for one in STATUS_SENSORS)}, platform
+        assert unused <= {"resource", "refused", CONNECTIVITY.key, *(one.key for one in STATUS_SENSORS)}, platform
 
 
 def test_platforms_are_those_of_the_rows() -> None:
