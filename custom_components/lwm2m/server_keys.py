@@ -48,7 +48,7 @@ class ServerKeys:
         self._hass = hass
         self._server = server
         self._file: Store[dict[str, Any]] = Store(
-            hass, FILE_VERSION, f"{DOMAIN}.server_keys", private=True, atomic_writes=True
+            hass, FILE_VERSION, f"{DOMAIN}_server_keys", private=True, atomic_writes=True
         )
         self._loaded = False
         self.other: KeptIdentity | None = None

@@ -37,7 +37,7 @@ async def test_made_at_the_first_start_and_kept(folder: Path) -> None:
     async with home(folder) as here:
         await here.add_server_at(0)
         first = served(here)
-        file = folder / ".storage" / "lwm2m.server_keys"
+        file = folder / ".storage" / "lwm2m_server_keys"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         certificate = x509.load_der_x509_certificate(first.certificate)
         assert certificate.not_valid_before_utc.year == 1970
@@ -53,7 +53,7 @@ async def test_made_at_the_first_start_and_kept(folder: Path) -> None:
 
 
 async def test_a_file_that_cannot_be_read_is_set_aside(folder: Path, key: DeviceKey) -> None:
-    file = folder / ".storage" / "lwm2m.server_keys"
+    file = folder / ".storage" / "lwm2m_server_keys"
     async with home(folder) as here:
         await here.add_server_at(0)
         first = served(here)
@@ -74,7 +74,7 @@ async def test_a_file_that_cannot_be_read_is_set_aside(folder: Path, key: Device
 
 
 async def test_a_file_that_is_no_json(folder: Path) -> None:
-    file = folder / ".storage" / "lwm2m.server_keys"
+    file = folder / ".storage" / "lwm2m_server_keys"
     async with home(folder) as here:
         await here.add_server_at(0)
         first = served(here)
@@ -82,4 +82,4 @@ async def test_a_file_that_is_no_json(folder: Path) -> None:
     async with home(folder) as here:
         assert served(here).public_key != first.public_key
         assert "server_keys_lost" in here.issues()
-    assert [kept.read_text() for kept in file.parent.glob("lwm2m.server_keys.corrupt.*")] == ["{"]
+    assert [kept.read_text() for kept in file.parent.glob("lwm2m_server_keys.corrupt.*")] == ["{"]
