@@ -7,8 +7,8 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, cast
 
 from homeassistant import bootstrap, config_entries, core, loader, runner
 from homeassistant.core_config import async_process_ha_core_config
@@ -46,6 +46,7 @@ async def home_assistant() -> AsyncIterator[core.HomeAssistant]:
         await async_process_ha_core_config(hass, CORE)
         # The config flow's dependencies, which nobody uses here.
         hass.config.components.update({"http", "file_upload", "network"})
+        cast("Any", hass).http = SimpleNamespace(register_view=lambda _view: None)
         hass.set_state(core.CoreState.running)
         try:
             yield hass
