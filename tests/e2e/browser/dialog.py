@@ -43,6 +43,11 @@ class Dialog:
         """Choose one of those that a menu or a list offers."""
         await self.locator.get_by_text(option, exact=True).last.click()
 
+    async def end(self, button: str) -> None:
+        """Press the button that closes it."""
+        await self.press(button)
+        await self.window.wait_for(state="hidden")
+
     async def close(self) -> None:
         """Leave it as it is, by the cross at the top."""
         await self.locator.get_by_role("button", name="Close", exact=True).first.click()
