@@ -91,9 +91,10 @@ async def test_the_security_of_devices(
         await until_there(house, endpoint)
         fingerprint = None if shown is None else sha256(shown).hexdigest()
         about = (await diagnostics(hass, entries[endpoint]))["device"]
-        since = house.hub.server.devices[endpoint].security.since  # type: ignore[union-attr]
+        security = house.hub.server.devices[endpoint].security
+        assert security is not None
         assert about["security"] == {
-            "mode": mode, "suite": suite, "curve": curve, "peer_fingerprint": fingerprint, "since": since,
+            "mode": mode, "suite": suite, "curve": curve, "peer_fingerprint": fingerprint, "since": security.since,
         }  # fmt: skip
         assert about["refusals"] == 0
         assert house.value("#security", endpoint) == mode

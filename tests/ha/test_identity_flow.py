@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from homeassistant.config_entries import ConfigFlowResult
 from homeassistant.data_entry_flow import FlowResultType
@@ -170,10 +171,11 @@ async def test_one_of_the_users_own(
 ) -> None:
     own = ServerIdentity.generate(["own.example"])
     private = serialization.load_der_private_key(own.private_key, None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
     secret = serialization.BestAvailableEncryption(b"secret")
     encrypted = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret)
     certificate = x509.load_der_x509_certificate(own.certificate)
-    bundle = pkcs12.serialize_key_and_certificates(b"own", private, certificate, None, secret)  # type: ignore[arg-type]
+    bundle = pkcs12.serialize_key_and_certificates(b"own", private, certificate, None, secret)
 
     form = await choose(house, await open_menu(house, server), "upload_identity")
     form = await answer(house, form, {})

@@ -9,7 +9,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.lwm2m.security.credential import Certificate, Credential, Psk, RawPublicKey
 from custom_components.lwm2m.security.identity import NO_SECURITY
 from custom_components.lwm2m.security.policy import Reason
-from custom_components.lwm2m.server.events import RefusedEvent
+from custom_components.lwm2m.server.events import Event, RefusedEvent
 from tests.interop.pki import Pki
 from tests.simulator import SimulatedClient
 
@@ -41,15 +41,15 @@ each_credential = pytest.mark.parametrize("credential", CREDENTIALS, indirect=Tr
 
 async def attack(house: House, endpoint: str = ENDPOINT) -> SimulatedClient:
     """Call without security as this endpoint, until the server has refused that."""
-    refusals: list[RefusedEvent] = []
-    stop = house.hub.server.subscribe(refusals.append, RefusedEvent)  # type: ignore[arg-type]
+    refusals: list[Event] = []
+    stop = house.hub.server.subscribe(refusals.append, RefusedEvent)
     device = house.device(endpoint=endpoint, secure=False)
     try:
         await device.start()
         await device.wait_for("gave_up")
     finally:
         stop()
-    assert [event.refusal.reason for event in refusals] == [Reason.ENDPOINT_MISMATCH]
+    assert [event.refusal.reason for event in refusals if isinstance(event, RefusedEvent)] == [Reason.ENDPOINT_MISMATCH]
     return device
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from homeassistant.components import network
-from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, ConfigFlowContext
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
@@ -138,8 +138,8 @@ async def test_options(hass: HomeAssistant, house: House, server: MockConfigEntr
 
 
 async def test_reconfigure(hass: HomeAssistant, house: House, server: MockConfigEntry, free_port: int) -> None:
-    context = {"source": SOURCE_RECONFIGURE, "entry_id": server.entry_id}
-    form = await hass.config_entries.flow.async_init(DOMAIN, context=context)  # type: ignore[arg-type]
+    context = ConfigFlowContext(source=SOURCE_RECONFIGURE, entry_id=server.entry_id)
+    form = await hass.config_entries.flow.async_init(DOMAIN, context=context)
     assert form["step_id"] == "server_settings"
     form = await house.answer(form, ports(free_port, "10.10.10.10"))
     assert form["errors"] == {"base": "no_such_address"}
@@ -157,8 +157,8 @@ async def test_reconfigure_leaves_the_other_settings(hass: HomeAssistant, house:
         "nosec": {"enabled": True, "port": free_port},
     }
     server = await house.add_server(**others)
-    context = {"source": SOURCE_RECONFIGURE, "entry_id": server.entry_id}
-    form = await hass.config_entries.flow.async_init(DOMAIN, context=context)  # type: ignore[arg-type]
+    context = ConfigFlowContext(source=SOURCE_RECONFIGURE, entry_id=server.entry_id)
+    form = await hass.config_entries.flow.async_init(DOMAIN, context=context)
     form = await house.answer(form, ports(free_port))
     assert form["errors"] == {"base": "same_port"}
     port = house.port

@@ -22,12 +22,11 @@ from custom_components.lwm2m.security.server_identity import ServerIdentity
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 MADE = ServerIdentity.generate(["ha.local", "192.0.2.1"])
+KEY = serialization.load_der_private_key(MADE.private_key, None)
+assert isinstance(KEY, ec.EllipticCurvePrivateKey)
 PKCS12 = pkcs12.serialize_key_and_certificates(
     b"name",
-    ec.derive_private_key(
-        serialization.load_der_private_key(MADE.private_key, None).private_numbers().private_value,  # type: ignore[union-attr]
-        ec.SECP256R1(),
-    ),
+    KEY,
     load_der_x509_certificate(MADE.certificate),
     None,
     serialization.NoEncryption(),
