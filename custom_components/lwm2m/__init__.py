@@ -26,6 +26,7 @@ from .protocol.objects.registry import Registry
 from .server.errors import IdentityInUseError
 from .server.server import Server
 from .server_key_view import ServerKeyView
+from .server_keys import KeyFile
 from .services import async_setup_services
 from .storage import DeviceFile
 
@@ -136,5 +137,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: ConfigEntry) -> None:
         else:
             hub.forget(entry.data[CONF_ENDPOINT])
         hub.async_check_server_entry()
+    elif is_server(entry):
+        await KeyFile(hass).async_remove()
     if not device_entries(hass) and server_entry(hass) is None:
         await (DeviceFile(hass).async_remove() if hub is None else hub.async_remove_file())

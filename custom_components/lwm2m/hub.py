@@ -223,9 +223,6 @@ class Hub:
     def _let_go(self, endpoint: str) -> None:
         self.server.authorizer.remove_credential(endpoint)
         self.server.forget(endpoint)
-        # What is left now was registered without security; the device has to ask again whether it may.
-        if (registration := self.server.registrations.of_endpoint(endpoint)) is not None:
-            self.server.end(registration)
 
     def _is_reserved(self, endpoint: str) -> bool:
         """Whether nobody may be this device without a credential: it has an entry with one, or a disabled entry."""

@@ -7,7 +7,7 @@
 Nothing of it is an option of the entry: it counts at once, and no association ends.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import voluptuous as vol
@@ -84,6 +84,15 @@ class IdentitySteps(OptionsFlow):
     def _keys(self) -> ServerKeys:
         return self.hass.data[DATA_HUB].keys
 
+    @staticmethod
+    async def _is_done(change: Awaitable[None], errors: dict[str, str]) -> bool:
+        """Whether a change could be kept; else nothing has changed, and `errors` say so."""
+        try:
+            await change
+        except OSError:
+            errors["base"] = "not_saved"
+        return not errors
+
     async def async_step_identity(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask what is to be done about what the server proves itself with."""
         keys = self._keys
@@ -139,8 +148,8 @@ class IdentitySteps(OptionsFlow):
             except CredentialError as error:
                 errors[CONF_NAMES], detail = "not_usable", str(error)
             else:
-                await self._keys.async_take(identity)
-                return await self.async_step_show_other()
+                if await self._is_done(self._keys.async_take(identity), errors):
+                    return await self.async_step_show_other()
         suggested = user_input or {CONF_NAMES: await self._keys.async_names()}
         return self.async_show_form(
             step_id="make_identity",
@@ -160,8 +169,8 @@ class IdentitySteps(OptionsFlow):
             except CredentialError as error:
                 errors["base"], detail = "not_usable", str(error)
             else:
-                await self._keys.async_take(identity)
-                return await self.async_step_show_other()
+                if await self._is_done(self._keys.async_take(identity), errors):
+                    return await self.async_step_show_other()
         return self.async_show_form(
             step_id="upload_identity",
             data_schema=UPLOAD_FORM,
@@ -175,14 +184,15 @@ class IdentitySteps(OptionsFlow):
         keys = self._keys
         if keys.other is None:
             return await self.async_step_identity()
-        if user_input is not None:
-            await keys.async_switch()
+        errors: dict[str, str] = {}
+        if user_input is not None and await self._is_done(keys.async_switch(), errors):
             return await self.async_step_identity()
         public = (SecurityMode.RPK, SecurityMode.CERTIFICATE)
         devices = [entry for entry in device_entries(self.hass) if mode_of(entry.data) in public]
         return self.async_show_form(
             step_id="switch_identity",
             data_schema=EMPTY_FORM,
+            errors=errors,
             last_step=False,
             description_placeholders={
                 "devices": "\n".join(f"- `{quoted(entry.data[CONF_ENDPOINT])}`" for entry in devices) or "-",
@@ -196,12 +206,13 @@ class IdentitySteps(OptionsFlow):
         other = self._keys.other
         if other is None:
             return await self.async_step_identity()
-        if user_input is not None:
-            await self._keys.async_delete_other()
+        errors: dict[str, str] = {}
+        if user_input is not None and await self._is_done(self._keys.async_delete_other(), errors):
             return await self.async_step_identity()
         return self.async_show_form(
             step_id="delete_other",
             data_schema=EMPTY_FORM,
+            errors=errors,
             last_step=False,
             description_placeholders={"other": other.identity.public_key_fingerprint},
         )

@@ -33,7 +33,7 @@ class ServerKeyView(HomeAssistantView):
     async def get(self, request: Request, key_id: str, name: str) -> Response:
         """Return one file as an attachment."""
         keys = request.app[KEY_HASS].data[DATA_HUB].keys
-        kept = next((one for one in (keys.active, keys.other) if one is not None and one.key_id == key_id), None)
+        kept = keys.find(key_id)
         if kept is None or name not in FILES:
             return Response(status=HTTPStatus.NOT_FOUND)
         return Response(

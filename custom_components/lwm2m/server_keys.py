@@ -12,7 +12,6 @@ from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 from homeassistant.util.ulid import ulid
 
@@ -23,11 +22,9 @@ from .security.certificate import facts_of
 from .security.credential import CredentialError
 from .security.server_identity import MAX_NAMES, ServerIdentity, alternative_names
 from .server.server import Server
-from .storage import set_aside
+from .storage import PrivateFile, set_aside
 
 _LOGGER = logging.getLogger(__name__)
-
-FILE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +36,27 @@ class KeptIdentity:
     created: str
 
 
+class KeyFile(PrivateFile[dict[str, Any]]):
+    """The file in which they are."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        super().__init__(hass, f"{DOMAIN}_server_keys")
+
+
 class ServerKeys:
-    """`active` is in use, or will be when the server starts; there is one from `async_load` on."""
+    """`active` is in use, or will be when the server starts; there is one from `async_load` on.
+
+    What changes them raises OSError where that cannot be kept; then nothing has changed.
+    """
 
     active: KeptIdentity
 
     def __init__(self, hass: HomeAssistant, server: Server) -> None:
         self._hass = hass
         self._server = server
-        self._file: Store[dict[str, Any]] = Store(
-            hass, FILE_VERSION, f"{DOMAIN}_server_keys", private=True, atomic_writes=True
-        )
+        self._file = KeyFile(hass)
         self._loaded = False
+        self._in_the_way = False
         self.other: KeptIdentity | None = None
 
     async def async_load(self) -> None:
@@ -67,8 +73,7 @@ class ServerKeys:
                 issues.async_server_keys_lost(self._hass, f"{path}.corrupt.*")
         except (HomeAssistantError, NotImplementedError, LookupError, TypeError, ValueError, AttributeError) as error:
             where = await self._hass.async_add_executor_job(set_aside, path)
-            if where is None:
-                self._file.make_read_only()
+            self._in_the_way = where is None
             _LOGGER.warning("%s cannot be used (%s); kept as %s", path, type(error).__name__, where or path)
             issues.async_server_keys_lost(self._hass, str(where or path))
             kept = None
@@ -76,7 +81,11 @@ class ServerKeys:
             self.active, self.other = kept[0], kept[1] if len(kept) > 1 else None
         else:
             self.active = _keep(await self._hass.async_add_executor_job(self._generate, await self.async_names()))
-            await self._save()
+            try:
+                await self._save(self.active, None)
+            except OSError as error:
+                # Devices go on with the present key until Home Assistant ends: better than none at all.
+                _LOGGER.error("The key of the server cannot be kept: %s", error)  # noqa: TRY400
         self._loaded = True
         self._server.set_server_identity(self.active.identity)
 
@@ -92,21 +101,22 @@ class ServerKeys:
 
     async def async_take(self, identity: ServerIdentity) -> None:
         """Keep this one beside the active one."""
-        self.other = _keep(identity)
-        await self._save()
+        other = _keep(identity)
+        await self._save(self.active, other)
+        self.other = other
 
     async def async_switch(self) -> None:
         """Use the other one for all handshakes from now on, and keep the active one for the way back."""
         if self.other is None:
             return
+        await self._save(self.other, self.active)
         self.active, self.other = self.other, self.active
         self._server.set_server_identity(self.active.identity)
-        await self._save()
 
     async def async_delete_other(self) -> None:
         """Forget the one that is not in use."""
+        await self._save(self.active, None)
         self.other = None
-        await self._save()
 
     async def async_remove(self) -> None:
         """The server's entry is gone, and its keys with it; the next one has others."""
@@ -114,8 +124,15 @@ class ServerKeys:
         self._loaded = False
         self.other = None
 
-    async def _save(self) -> None:
-        kept = [self.active] if self.other is None else [self.active, self.other]
+    def find(self, key_id: str) -> KeptIdentity | None:
+        """Return the one of this id, where it is kept."""
+        kept = (self.active, self.other) if self._loaded else ()
+        return next((one for one in kept if one is not None and one.key_id == key_id), None)
+
+    async def _save(self, active: KeptIdentity, other: KeptIdentity | None) -> None:
+        if self._in_the_way:
+            raise OSError(f"{self._file.path} is in the way: it can neither be read nor renamed")
+        kept = [active] if other is None else [active, other]
         await self._file.async_save({"identities": [_to_json(one) for one in kept]})
 
 

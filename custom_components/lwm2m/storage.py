@@ -1,6 +1,7 @@
 """Storage: the private file in which Home Assistant keeps what is known of the devices over a restart."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, override
 
@@ -24,11 +25,11 @@ _FOREIGN = (StoreError, HomeAssistantError, NotImplementedError, LookupError, Ty
 """What comes of loading a file that somebody else, or a newer version, has written."""
 
 
-class DeviceFile(HomeAssistantStore[Snapshot]):
+class PrivateFile[T: Mapping[str, Any]](HomeAssistantStore[T]):
     """Written whole or not at all. What keeps it from being written is raised as OSError, not logged each time."""
 
-    def __init__(self, hass: HomeAssistant) -> None:
-        super().__init__(hass, FILE_VERSION, DOMAIN, private=True, atomic_writes=True, serialize_in_event_loop=False)
+    def __init__(self, hass: HomeAssistant, key: str) -> None:
+        super().__init__(hass, FILE_VERSION, key, private=True, atomic_writes=True, serialize_in_event_loop=False)
 
     @override
     async def _async_write_data(self, data: dict[str, Any]) -> None:
@@ -36,6 +37,13 @@ class DeviceFile(HomeAssistantStore[Snapshot]):
             await super()._async_write_data(data)
         except WriteError as error:
             raise OSError(str(error)) from error
+
+
+class DeviceFile(PrivateFile[Snapshot]):
+    """What is known of the devices."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        super().__init__(hass, DOMAIN)
 
 
 async def async_load(hass: HomeAssistant, file: DeviceFile, store: Store) -> None:

@@ -19,8 +19,6 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.lwm2m.const import DOMAIN, device_unique_id
-from custom_components.lwm2m.entry_data import device_data
 from custom_components.lwm2m.security.credential import RawPublicKey
 from custom_components.lwm2m.security.refusal import Reason
 from custom_components.lwm2m.security.server_identity import ServerIdentity
@@ -60,19 +58,6 @@ async def upload(hass_client: ClientSessionGenerator, content: bytes) -> str:
     response = await client.post("/api/file_upload", data={"file": io.BytesIO(content)})
     file_id: str = (await response.json())["file_id"]
     return file_id
-
-
-async def add_device(house: House, key: DeviceKey) -> MockConfigEntry:
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        unique_id=device_unique_id(ENDPOINT),
-        title=ENDPOINT,
-        data=device_data(ENDPOINT, RawPublicKey(key.public_der())),
-    )
-    entry.add_to_hass(house.hass)
-    await house.hass.config_entries.async_setup(entry.entry_id)
-    await house.hass.async_block_till_done()
-    return entry
 
 
 async def test_shown_and_downloaded(
@@ -125,7 +110,7 @@ async def test_only_what_is_kept_can_be_downloaded(
 async def test_a_new_one_beside_the_old_switched_and_back(
     house: House, server: MockConfigEntry, key: DeviceKey
 ) -> None:
-    await add_device(house, key)
+    await house.add_entry(ENDPOINT, RawPublicKey(key.public_der()))
     first = served(house)
     device = house.public_device(key, server_key=first.public_key, handshake_timeout=1.0, retry=0.05)
     await device.start()

@@ -15,9 +15,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.lwm2m import pairing, pairing_flow
-from custom_components.lwm2m.const import DOMAIN, device_unique_id
-from custom_components.lwm2m.entry_data import device_data
-from custom_components.lwm2m.security.credential import Certificate, Credential, RawPublicKey
+from custom_components.lwm2m.const import DOMAIN
+from custom_components.lwm2m.security.credential import Certificate, RawPublicKey
 from custom_components.lwm2m.security.refusal import Reason
 from tests.device_keys import DeviceKey, make_authority, make_certificate, make_key
 
@@ -54,19 +53,6 @@ def signed(tmp_path: Path, authority: DeviceKey) -> DeviceKey:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairing, "PATIENCE", 0.05)
-
-
-async def add(house: House, credential: Credential | None, endpoint: str = ENDPOINT) -> MockConfigEntry:
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        unique_id=device_unique_id(endpoint),
-        title=endpoint,
-        data=device_data(endpoint, credential),
-    )
-    entry.add_to_hass(house.hass)
-    await house.hass.config_entries.async_setup(entry.entry_id)
-    await house.hass.async_block_till_done()
-    return entry
 
 
 async def finished(house: House, progress: ConfigFlowResult) -> ConfigFlowResult:
@@ -167,7 +153,7 @@ async def test_a_raw_public_key_by_hand(
 
 
 async def test_a_public_key_that_another_device_has(house: House, server: MockConfigEntry, key: DeviceKey) -> None:
-    await add(house, RawPublicKey(key.public_der()), "urn:other")
+    await house.add_entry("urn:other", RawPublicKey(key.public_der()))
     form = await house.choose(await house.start_flow(), "manual_rpk")
     form = await house.answer(form, {"endpoint": ENDPOINT, "public_key": key.public_key.read_text()})
     assert form["errors"] == {"base": "public_key_in_use"}
@@ -176,7 +162,7 @@ async def test_a_public_key_that_another_device_has(house: House, server: MockCo
 async def test_a_new_raw_public_key(
     house: House, server: MockConfigEntry, key: DeviceKey, other_key: DeviceKey
 ) -> None:
-    entry = await add(house, RawPublicKey(key.public_der()))
+    entry = await house.add_entry(ENDPOINT, RawPublicKey(key.public_der()))
     device = house.public_device(key, **QUICK)
     await device.start()
     await house.until_value("/3303/0/5700", "21.5")
@@ -198,7 +184,7 @@ async def test_a_new_raw_public_key(
 async def test_the_question_goes_when_the_device_comes_with_its_old_key(
     house: House, server: MockConfigEntry, key: DeviceKey, other_key: DeviceKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await add(house, RawPublicKey(key.public_der()))
+    await house.add_entry(ENDPOINT, RawPublicKey(key.public_der()))
     device = house.public_device(key, **QUICK)
     await device.start()
     await house.until_value("/3303/0/5700", "21.5")
@@ -313,7 +299,7 @@ async def test_a_certificate_by_hand(
 
 
 async def test_a_new_certificate(house: House, server: MockConfigEntry, pinned: DeviceKey, signed: DeviceKey) -> None:
-    entry = await add(house, Certificate(signed.certificate_der()))
+    entry = await house.add_entry(ENDPOINT, Certificate(signed.certificate_der()))
     await house.public_device(pinned, chain=True, **QUICK).start()
     menu = await until_reauth(house, "reauth_certificate")
     form = await house.choose(menu, "pin_certificate")
@@ -327,7 +313,7 @@ async def test_a_new_certificate(house: House, server: MockConfigEntry, pinned: 
 async def test_a_certificate_without_the_name_of_the_device(
     house: House, server: MockConfigEntry, tmp_path: Path, authority: DeviceKey
 ) -> None:
-    entry = await add(house, Certificate())
+    entry = await house.add_entry(ENDPOINT, Certificate())
     nameless = make_certificate(tmp_path / "keys", "nameless", "somebody", authority)
     shown = b64encode(nameless.certificate_der()).decode()
     entry.async_start_reauth(house.hass, data={"shown": shown})
@@ -366,7 +352,7 @@ async def test_another_certificate_and_another_key_by_reconfiguration(
 
 
 async def test_removing_a_device_ends_its_association(house: House, server: MockConfigEntry, key: DeviceKey) -> None:
-    entry = await add(house, RawPublicKey(key.public_der()))
+    entry = await house.add_entry(ENDPOINT, RawPublicKey(key.public_der()))
     device = house.public_device(key, **QUICK)
     await device.start()
     await house.until_value("/3303/0/5700", "21.5")

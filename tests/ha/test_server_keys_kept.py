@@ -7,7 +7,8 @@ import pytest
 from cryptography import x509
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.lwm2m.const import DOMAIN, device_unique_id
+from custom_components.lwm2m import async_remove_entry
+from custom_components.lwm2m.const import DATA_HUB, DOMAIN, device_unique_id
 from custom_components.lwm2m.entry_data import device_data
 from custom_components.lwm2m.security.credential import RawPublicKey
 from custom_components.lwm2m.security.server_identity import ServerIdentity
@@ -83,3 +84,50 @@ async def test_a_file_that_is_no_json(folder: Path) -> None:
         assert served(here).public_key != first.public_key
         assert "server_keys_lost" in here.issues()
     assert [kept.read_text() for kept in file.parent.glob("lwm2m_server_keys.corrupt.*")] == ["{"]
+
+
+async def test_a_disk_that_takes_nothing(folder: Path) -> None:
+    """What cannot be kept is not done, and the dialog says so."""
+    file = folder / ".storage" / "lwm2m_server_keys"
+    async with home(folder) as here:
+        entry = await here.add_server_at(0)
+        first = served(here)
+        await here.hub.keys.async_take(ServerIdentity.generate())
+        other = here.hub.keys.other
+        file.unlink()
+        (file / "in the way").mkdir(parents=True)
+        options = here.hass.config_entries.options
+        for step in ("switch_identity", "delete_other"):
+            flow = await options.async_init(entry.entry_id)
+            flow = await options.async_configure(flow["flow_id"], {"next_step_id": "identity"})
+            flow = await options.async_configure(flow["flow_id"], {"next_step_id": step})
+            flow = await options.async_configure(flow["flow_id"], {})
+            assert flow["errors"] == {"base": "not_saved"}
+        assert served(here) == first
+        assert here.hub.keys.other == other
+
+
+async def test_a_first_key_that_cannot_be_kept(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    storage, aside = folder / ".storage", folder / "aside"
+    async with home(folder) as here:
+        storage.rename(aside)
+        storage.write_text("in the way")
+        await here.add_server_at(0)
+        assert served(here).names
+        assert "The key of the server cannot be kept" in caplog.text
+        with pytest.raises(OSError, match="in the way"):
+            await here.hub.keys.async_take(ServerIdentity.generate())
+        assert here.hub.keys.other is None
+        storage.unlink()
+        aside.rename(storage)
+
+
+async def test_the_key_goes_with_a_server_that_never_ran(folder: Path) -> None:
+    file = folder / ".storage" / "lwm2m_server_keys"
+    async with home(folder) as here:
+        await here.add_server_at(0)
+        entry = here.entry()
+        assert here.hub.keys.find(here.hub.keys.active.key_id) is here.hub.keys.active
+        here.hass.data.pop(DATA_HUB)  # as where all entries were disabled at start
+        await async_remove_entry(here.hass, entry)
+    assert not file.exists()

@@ -109,7 +109,7 @@ class Candidate:
         """Beside a credential of the same identity: the next handshake is tried with this key, not the one on file."""
 
     def __repr__(self) -> str:
-        return f"<Candidate {self.credential!r} {self.state} after {self.tries} tries>"
+        return f"<Candidate {self.credential.mode} {self.state} after {self.tries} tries>"
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back after every change of state, tries, endpoint or peer; returns the way to stop that."""

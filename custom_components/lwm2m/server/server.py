@@ -219,7 +219,7 @@ class Server:
             device.expected = False
             registration = device.registration
             if registration is not None and isinstance(registration.peer.security.identity, NoSecurity):
-                self._drop(registration)
+                self._drop(registration)  # no credential ends it; the device has to ask again whether it may
             else:
                 self._let_go(device)
 
