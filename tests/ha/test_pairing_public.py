@@ -298,6 +298,13 @@ async def test_a_certificate_by_hand(
     assert result["data"]["certificate"] == b64encode(pinned.certificate_der()).decode()
 
 
+async def test_a_certificate_that_another_device_has(house: House, server: MockConfigEntry, pinned: DeviceKey) -> None:
+    await house.add_entry("urn:other", Certificate(pinned.certificate_der()))
+    form = await house.choose(await house.start_flow(), "manual_certificate")
+    form = await house.answer(form, {"endpoint": ENDPOINT, "certificate": pinned.certificate.read_text()})
+    assert form["errors"] == {"base": "certificate_in_use"}
+
+
 async def test_a_new_certificate(house: House, server: MockConfigEntry, pinned: DeviceKey, signed: DeviceKey) -> None:
     entry = await house.add_entry(ENDPOINT, Certificate(signed.certificate_der()))
     await house.public_device(pinned, chain=True, **QUICK).start()
