@@ -6,6 +6,7 @@ seen, in build/screenshots_of_modes.
 
 import re
 import socket
+from base64 import b64decode
 from hashlib import sha256
 from pathlib import Path
 
@@ -42,6 +43,7 @@ async def test_the_other_modes(tmp_path: Path) -> None:
         await add_without_security(browser)
         await accept_a_new_key(browser, make_key(keys, "light_next"))
         await see_distrust(browser, make_key(keys, "panel"), make_key(keys, "other_server"))
+        await switch_the_identity(browser)
     assert browser.faults == []
 
 
@@ -139,6 +141,68 @@ async def see_distrust(browser: Stage, key: DeviceKey, other: DeviceKey) -> None
     await browser.picture("distrust_closed", "repaired")
 
 
+async def switch_the_identity(browser: Stage) -> None:
+    dialog = Dialog(browser.page)
+    await open_settings(browser, "Server identity")
+    await browser.picture("identity", "By this key devices", "Make a new key", "Use a key of your own")
+    await dialog.choose("Show what is in use")
+    await browser.picture("identity_in_use", "The server's key and certificate", "certificate.pem")
+    first = await shown_key(dialog)
+    assert (await downloaded(browser, "public_key.pem")) == first
+    await dialog.press("Next")
+    await dialog.choose("Make a new key")
+    await browser.picture("identity_to_make", "Names of the server")
+    await dialog.press("Next")
+    await browser.picture("identity_made", "The key and certificate that are not in use")
+    second = await shown_key(dialog)
+    await dialog.press("Next")
+    await browser.picture("identities", der_fingerprint(first), der_fingerprint(second))
+    await dialog.choose("Switch to the one that is not in use")
+    await browser.picture("identity_switch", "Switch to the other key?", LIGHT, WEATHER)
+    await dialog.press("Next")
+    await browser.picture("identity_switched", "Delete the one that is not in use", der_fingerprint(second))
+    await see_registered(browser, second)
+    await dialog.choose("Switch to the one that is not in use")
+    await dialog.press("Next")
+    await see_registered(browser, first)
+    await dialog.choose("Delete the one that is not in use")
+    await browser.picture("identity_to_delete", "It cannot be brought back.", der_fingerprint(second))
+    await dialog.press("Next")
+    await browser.picture("identity_alone", "Make a new key", der_fingerprint(first))
+    await dialog.choose("Done")
+    await dialog.end("Finish")
+
+
+async def shown_key(dialog: Dialog) -> bytes:
+    """Return the public key that the dialog shows, as DER."""
+    return der_of(await dialog.field("Public key (PEM)").input_value())
+
+
+async def see_registered(browser: Stage, server_key: bytes) -> None:
+    """See that a device that trusts this key of the server alone shakes hands and registers."""
+    private_key = browser.devices[LIGHT].settings.private_key
+    await browser.devices[LIGHT].stop()
+    device = await browser.device("light", endpoint=LIGHT, private_key=private_key, server_key=server_key)
+    await device.wait_for("registered")
+
+
+async def downloaded(browser: Stage, name: str) -> bytes:
+    """Press a link to a PEM file, and return what is in the file."""
+    async with browser.page.expect_download() as download:
+        await browser.page.get_by_role("link", name=name).click()
+    return der_of((await (await download.value).path()).read_text())
+
+
+def der_of(pem: str) -> bytes:
+    """Return what is between the first and the last line."""
+    return b64decode("".join(pem.strip().splitlines()[1:-1]))
+
+
+def der_fingerprint(der: bytes) -> str:
+    """Return by what people compare a public key that is at hand as DER."""
+    return sha256(der).hexdigest()
+
+
 async def open_card(browser: Stage, name: str, picture: str) -> None:
     """Wait for the card of a device that called, and press its button."""
     await browser.open(DASHBOARD)
@@ -157,4 +221,4 @@ async def open_settings(browser: Stage, topic: str) -> None:
 
 def fingerprint_of(key: DeviceKey) -> str:
     """Return by what people compare a public key."""
-    return sha256(key.public_der()).hexdigest()
+    return der_fingerprint(key.public_der())
