@@ -7,6 +7,7 @@ import logging
 import socket
 from base64 import b64encode
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from homeassistant.util.ulid import ulid
 
 from . import issues
 from .const import DOMAIN
-from .listening import LOOPBACK, async_addresses
+from .listening import async_addresses
 from .security.certificate import facts_of
 from .security.credential import CredentialError
 from .security.server_identity import MAX_NAMES, ServerIdentity, alternative_names
@@ -92,7 +93,7 @@ class ServerKeys:
     async def async_names(self) -> list[str]:
         """Return the names by which devices may call this machine."""
         host = await self._hass.async_add_executor_job(socket.gethostname)
-        addresses = [one for one in await async_addresses(self._hass) if one != LOOPBACK]
+        addresses = [one for one in await async_addresses(self._hass) if not ip_address(one).is_loopback]
         return [*([] if host in ("", "localhost") else [host, f"{host.partition('.')[0]}.local"]), *addresses]
 
     @staticmethod

@@ -147,6 +147,7 @@ async def switch_the_identity(browser: Stage) -> None:
     await browser.picture("identity", "By this key devices", "Make a new key", "Use a key of your own")
     await dialog.choose("Show what is in use")
     await browser.picture("identity_in_use", "The server's key and certificate", "certificate.pem")
+    assert "::1" not in await dialog.locator.locator("table").inner_text()
     first = await shown_key(dialog)
     assert (await downloaded(browser, "public_key.pem")) == first
     await dialog.press("Next")
