@@ -6,6 +6,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_RECONFIGURE, ConfigFlowResult
@@ -226,6 +227,10 @@ async def test_a_certificate_pinned_by_card(
     assert form["errors"] == {"fingerprint_matches": "not_compared"}
     form = await house.answer(form, {"fingerprint_matches": False, "certificate": "none"})
     assert form["errors"] == {"certificate": "not_usable"}
+    gone = {"fingerprint_matches": True, "certificate_file": str(uuid4())}
+    form = await house.answer(form, gone)
+    assert form["errors"] == {"certificate": "not_usable"}
+    assert "choose it again" in house.said(form)["error"]
     file = await uploaded(hass_client, signed.certificate)
     form = await house.answer(form, {"fingerprint_matches": True, "certificate_file": file})
     assert form["errors"] == {"certificate": "other_certificate"}

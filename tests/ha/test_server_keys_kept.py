@@ -105,6 +105,13 @@ async def test_a_disk_that_takes_nothing(folder: Path) -> None:
             assert flow["errors"] == {"base": "not_saved"}
         assert served(here) == first
         assert here.hub.keys.other == other
+        here.hub.keys.other = None
+        flow = await options.async_init(entry.entry_id)
+        flow = await options.async_configure(flow["flow_id"], {"next_step_id": "identity"})
+        flow = await options.async_configure(flow["flow_id"], {"next_step_id": "make_identity"})
+        flow = await options.async_configure(flow["flow_id"], {"names": ["host"]})
+        assert flow["errors"] == {"base": "not_saved"}
+        assert here.hub.keys.other is None
 
 
 async def test_a_first_key_that_cannot_be_kept(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
